@@ -1,0 +1,1 @@
+"""Trigger modules: bindings in, one call into shared/, an answer out."""

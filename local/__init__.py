@@ -1,0 +1,1 @@
+"""Stands in for Azure on one machine: Functions host, ACS emulator, Event Grid emulator, Azurite. Never deployed."""

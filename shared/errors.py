@@ -1,0 +1,117 @@
+"""Every way the app can fail, and what each failure asks of the caller.
+
+ArchiverError
+├── SettingsError          the app is set up wrongly: nothing works until an operator mends it
+├── InvalidRequest         a caller's request is wrong; names the field
+├── InvalidEvent           an event is not one that can be archived; says why
+├── ServiceError           Azure Communication Services refused an operation; keeps its code and message
+└── CopyError              a chunk's file could not be archived
+    ├── Retryable          the source or the storage will come back: try again later
+    │   ├── SourceUnavailable    no answer, 429, 5xx, 401, a cut or stalled body; may carry `retry_after`
+    │   ├── SourceNotReady       an answer that is not the file yet: zero bytes, an HTML page, another format
+    │   └── SourceChanged        the file changed while it was being read
+    ├── Permanent          trying again changes nothing: an operator has to look
+    │   ├── UntrustedOrigin      the file, or a redirect, is somewhere credentials must not go
+    │   └── ArchiveConflict      another file is archived under this name already; it is kept
+    └── Expired            the service has deleted the file: too late
+"""
+
+from __future__ import annotations
+
+
+class ArchiverError(Exception):
+    """Base of everything the app raises on purpose. Messages carry no secrets: the platform sends them to callers."""
+
+
+class SettingsError(ArchiverError):
+    """The app's settings are wrong; the message names every fault and its mend."""
+
+
+class InvalidRequest(ArchiverError):  # noqa: N818 - named for what it is, as HTTP names it
+    """A caller's request is wrong.
+
+    Parameters
+    ----------
+    detail
+        What is wrong and how to mend it.
+    field
+        The request's field at fault, by its name on the wire, where one can be named.
+    """
+
+    def __init__(self, detail: str, *, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+
+
+class InvalidEvent(ArchiverError):  # noqa: N818
+    """An event is not one that can be archived; the message says why."""
+
+
+class ServiceError(ArchiverError):
+    """Azure Communication Services refused an operation.
+
+    Parameters
+    ----------
+    status
+        HTTP status of the service's answer.
+    code, message
+        The service's own, from its error body.
+    retry_after
+        Seconds after which the service asks to be tried again, if it says so.
+    """
+
+    def __init__(self, status: int, code: str, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(f"the service answered {status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+
+class CopyError(ArchiverError):
+    """A chunk's file could not be archived."""
+
+
+class Retryable(CopyError):  # noqa: N818
+    """The source or the storage will come back.
+
+    Parameters
+    ----------
+    message
+        What happened.
+    retry_after
+        Seconds to wait before the next try, when the other side named them.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SourceUnavailable(Retryable):
+    """The service gave no answer, an error, or a body that was cut or stalled."""
+
+
+class SourceNotReady(Retryable):
+    """The service answered with something that is not the file yet: nothing, a page, another format."""
+
+
+class SourceChanged(Retryable):
+    """The file at the service changed while it was being read."""
+
+
+class Permanent(CopyError):  # noqa: N818
+    """Trying again changes nothing."""
+
+
+class UntrustedOrigin(Permanent):
+    """A location, or a redirect from one, points where credentials must not be sent."""
+
+
+class ArchiveConflict(Permanent):
+    """A different file is archived under the name already; it was left as it is."""
+
+
+class Expired(CopyError):  # noqa: N818
+    """The service has deleted the file."""

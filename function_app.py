@@ -1,0 +1,12 @@
+"""The recording archiver as an Azure Functions app."""
+
+import azure.functions as func
+
+from functions import chunks, health, recording_files, recordings
+from shared.services import report_settings
+
+report_settings()
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+for module in (recordings, recording_files, chunks, health):
+    app.register_functions(module.blueprint)

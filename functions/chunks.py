@@ -1,0 +1,13 @@
+"""The queue hands over one chunk to archive."""
+
+import azure.functions as func
+
+from shared.services import QUEUE, STORAGE_CONNECTION, services
+
+blueprint = func.Blueprint()
+
+
+@blueprint.queue_trigger(arg_name="message", queue_name=QUEUE, connection=STORAGE_CONNECTION)
+async def archive_chunk(message: func.QueueMessage) -> None:
+    """Archive the chunk; an error puts the message back into the queue."""
+    await services().archive.archive(message.get_body().decode())

@@ -1,0 +1,140 @@
+"""The archive's bookkeeping in the container: where a recording lies, its manifest, its events, what needs a look.
+
+Everything is written with a condition (If-None-Match or If-Match), so any number of workers can do the same thing at
+once and the outcome is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import ContentSettings
+
+from shared import names
+from shared.events import wire_time
+from shared.manifest import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from azure.storage.blob.aio import ContainerClient
+
+    from shared.events import RecordingFiles
+
+_JSON = ContentSettings(content_type="application/json")
+_MOST_CONFLICTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestVersion:
+    """A manifest as it was at one moment; both are None where there was none."""
+
+    manifest: Manifest | None
+    etag: str | None
+
+
+NO_MANIFEST = ManifestVersion(None, None)
+
+
+class Catalog:
+    """Reads and writes the small blobs around the media.
+
+    Parameters
+    ----------
+    container
+        The archive's container.
+    """
+
+    def __init__(self, container: ContainerClient) -> None:
+        self._container = container
+
+    async def locate(self, files: RecordingFiles) -> tuple[str, bool]:
+        """Return the prefix of an event's recording, and whether this call settled it.
+
+        Older forms of the event have no recordingId. What every form has is the call and the recording's start, so the
+        first event of a recording leaves a blob under those that says where the recording lies, and all others follow.
+        """
+        key = names.call_key(files.call_id, files.start_time) if files.call_id else None
+        name = names.safe_name(files.recording_id) if files.recording_id else str(key)
+        own = names.recording_prefix(name, files.start_time)
+        if key is None:
+            return own, False
+        record = _json({"callId": files.call_id, "startTime": wire_time(files.start_time), "prefix": own})
+        settled = await self.put_first(names.call_blob(key), record)
+        return str(json.loads(settled)["prefix"]), settled is record
+
+    async def keep_event(self, prefix: str, event_id: str, event: Mapping[str, Any]) -> None:
+        """Keep an event as received with its recording."""
+        await self.put_once(names.event_blob(prefix, event_id), _json(event))
+
+    async def raise_attention(self, kind: str, identifier: str, finding: Mapping[str, Any]) -> None:
+        """Keep something that an operator has to look at; the same finding is kept once."""
+        await self.put_once(names.attention_blob(kind, identifier), _json(finding))
+
+    async def put_once(self, name: str, content: bytes) -> bool:
+        """Write a JSON blob unless it is there already; return whether it was written."""
+        try:
+            await self._container.upload_blob(name, content, overwrite=False, content_settings=_JSON)
+        except ResourceExistsError:
+            return False
+        return True
+
+    async def put_first(self, name: str, content: bytes) -> bytes:
+        """Write a JSON blob unless it is there already; return what is there, `content` itself if it was written."""
+        if await self.put_once(name, content):
+            return content
+        stream = await self._container.download_blob(name)
+        return bytes(await stream.readall())
+
+    async def read_manifest(self, prefix: str) -> ManifestVersion:
+        """Return a recording's manifest as it is now."""
+        try:
+            stream = await self._container.download_blob(names.manifest_blob(prefix))
+            return ManifestVersion(Manifest.model_validate_json(await stream.readall()), stream.properties.etag)
+        except ResourceNotFoundError:
+            return NO_MANIFEST
+
+    async def update_manifest(
+        self, prefix: str, change: Callable[[Manifest], Manifest], seen: ManifestVersion | None = None
+    ) -> Manifest:
+        """Apply `change` to the latest version of the manifest and write it under its ETag.
+
+        Parameters
+        ----------
+        prefix
+            The recording's.
+        change
+            A pure function; it is applied again when somebody else wrote in between.
+        seen
+            The version the caller has read already, or `NO_MANIFEST` for one it knows to be new: saves a request.
+        """
+        for _ in range(_MOST_CONFLICTS):
+            version = seen or await self.read_manifest(prefix)
+            changed = change(version.manifest or Manifest())
+            if changed == version.manifest:
+                return changed
+            condition: dict[str, Any] = (
+                {"overwrite": False}
+                if version.etag is None
+                else {"overwrite": True, "etag": version.etag, "match_condition": MatchConditions.IfNotModified}
+            )
+            try:
+                await self._container.upload_blob(
+                    names.manifest_blob(prefix), changed.to_json(), content_settings=_JSON, **condition
+                )
+            except (ResourceExistsError, ResourceModifiedError):
+                seen = None
+                await asyncio.sleep(random.uniform(0, 0.2))  # noqa: S311 - spreads writers, guards nothing
+                continue
+            return changed
+        raise RuntimeError(f"the manifest of {prefix} was written by others {_MOST_CONFLICTS} times in a row")
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"

@@ -1,0 +1,217 @@
+"""The events that say a recording's files are ready, in every form the service has sent them.
+
+Two envelopes (Event Grid schema and CloudEvents 1.0), two payloads (2021 without ids and types, and today's) and four
+subjects are read into one `RecordingFiles`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from shared.errors import InvalidEvent
+from shared.media import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+RECORDING_FILE_STATUS_UPDATED = "Microsoft.Communication.RecordingFileStatusUpdated"
+
+
+class ContentType(StrEnum):
+    """What is recorded, as the control API writes it."""
+
+    AUDIO = "audio"
+    AUDIO_VIDEO = "audioVideo"
+
+
+class ChannelType(StrEnum):
+    """Whether participants share one audio channel."""
+
+    MIXED = "mixed"
+    UNMIXED = "unmixed"
+
+
+def control_api_spelling(value: str) -> str:
+    """Return a content, channel or format type as the control API writes it; events write `AudioVideo`.
+
+    A value that is not known here is returned as it is, since the service may grow others.
+    """
+    known = {member.value.lower(): member.value for kind in (ContentType, ChannelType, Format) for member in kind}
+    return known.get(value.lower(), value)
+
+
+def utc(moment: datetime) -> datetime:
+    """Return `moment` in UTC; one without an offset is taken as UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def wire_time(moment: datetime) -> str:
+    """Return a moment as the archive writes it: ISO 8601, UTC, microseconds."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+UtcDatetime = Annotated[datetime, AfterValidator(utc)]
+OpenEnum = Annotated[str, AfterValidator(control_api_spelling)]
+
+
+class WireModel(BaseModel):
+    """Base of what is read from others: camelCase names, unknown fields tolerated."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+
+class Chunk(WireModel):
+    """One file of a recording, where it lies at the service."""
+
+    document_id: Annotated[str, Field(min_length=1, max_length=1024)]
+    index: Annotated[int, Field(ge=0, le=999_999)]
+    end_reason: str | None = None
+    content_location: Annotated[str, Field(min_length=1, max_length=4096)]
+    metadata_location: Annotated[str, Field(min_length=1, max_length=4096)]
+    delete_location: str | None = None
+
+
+class _StorageInfo(WireModel):
+    recording_chunks: Annotated[list[Chunk], Field(min_length=1)]
+
+
+class _Data(WireModel):
+    recording_storage_info: _StorageInfo
+    recording_start_time: UtcDatetime | None = None
+    recording_duration_ms: Annotated[float, Field(ge=0)] | None = None
+    session_end_reason: str | None = None
+    recording_content_type: OpenEnum | None = None
+    recording_channel_type: OpenEnum | None = None
+    recording_format_type: OpenEnum | None = None
+    recording_id: str | None = None
+    storage_type: str | None = None
+
+
+class _Envelope(WireModel):
+    """What both schemas carry, under the Event Grid schema's names."""
+
+    id: Annotated[str, Field(min_length=1)]
+    event_type: str
+    subject: str = ""
+    event_time: UtcDatetime | None = None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFiles:
+    """What one event says: these chunks of this recording are ready.
+
+    Attributes
+    ----------
+    event_id, event_time
+        The event's own.
+    recording_id, call_id, server_call_id
+        None where this form of the event does not say; at least one of the first two is known.
+    start_time
+        When the recording began; the event's time where the event does not say.
+    duration_ms
+        Of the whole recording, in milliseconds.
+    chunks
+        In the event's order, each document once.
+    """
+
+    event_id: str
+    event_time: datetime
+    recording_id: str | None
+    call_id: str | None
+    server_call_id: str | None
+    start_time: datetime
+    duration_ms: int | None
+    session_end_reason: str | None
+    content_type: str | None
+    channel_type: str | None
+    format: str | None
+    storage_type: str | None
+    chunks: tuple[Chunk, ...]
+
+
+def parse_recording_files(event: Mapping[str, Any], received_at: datetime) -> RecordingFiles:
+    """Read an event in any documented form.
+
+    Parameters
+    ----------
+    event
+        The decoded JSON object, in either schema.
+    received_at
+        Stands in for the event's time where it has none.
+
+    Raises
+    ------
+    InvalidEvent
+        It is no `RecordingFileStatusUpdated` event, or a field is missing or wrong; the message names it.
+    """
+    envelope = _read(_Envelope, _event_grid_names(event))
+    if envelope.event_type.lower() != RECORDING_FILE_STATUS_UPDATED.lower():
+        raise InvalidEvent(f"an event of type {envelope.event_type[:200]!r} is not {RECORDING_FILE_STATUS_UPDATED}")
+    data = _read(_Data, envelope.data, "data.")
+    ids = subject_ids(envelope.subject)
+    recording_id, call_id = data.recording_id or ids.get("recordingid"), ids.get("call")
+    if not recording_id and not call_id:
+        raise InvalidEvent("neither data.recordingId nor the subject says which recording or call the event is about")
+    event_time = envelope.event_time or received_at
+    return RecordingFiles(
+        event_id=envelope.id,
+        event_time=event_time,
+        recording_id=recording_id,
+        call_id=call_id,
+        server_call_id=ids.get("servercallid"),
+        start_time=data.recording_start_time or event_time,
+        duration_ms=None if data.recording_duration_ms is None else round(data.recording_duration_ms),
+        session_end_reason=data.session_end_reason,
+        content_type=data.recording_content_type,
+        channel_type=data.recording_channel_type,
+        format=data.recording_format_type,
+        storage_type=data.storage_type,
+        chunks=_distinct(data.recording_storage_info.recording_chunks),
+    )
+
+
+_SUBJECT_KEYS = ("call", "servercallid", "recordingid")
+
+
+def subject_ids(subject: str) -> dict[str, str]:
+    """Return the ids in an event's subject by lower-case key: `call`, `servercallid`, `recordingid`.
+
+    An id may hold `/`, so it ends where the next known key stands, not at the next slash.
+    """
+    found: dict[str, list[str]] = {}
+    current: list[str] | None = None
+    for part in subject.split("/"):
+        key = part.lower()
+        if key in _SUBJECT_KEYS and key not in found and current != []:
+            current = found[key] = []
+        elif current is not None:
+            current.append(part)
+    return {key: "/".join(parts) for key, parts in found.items() if any(parts)}
+
+
+def _event_grid_names(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "specversion" not in event:
+        return event
+    return {**event, "eventType": event.get("type"), "eventTime": event.get("time"), "topic": event.get("source")}
+
+
+def _distinct(chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
+    return tuple({chunk.document_id: chunk for chunk in chunks}.values())
+
+
+def _read[M: WireModel](model: type[M], value: Mapping[str, Any], path: str = "") -> M:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{path}{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False, include_context=False)
+        )
+        raise InvalidEvent(f"the event is not of a known form: {faults}") from None

@@ -1,0 +1,79 @@
+"""Names of blobs: where everything of a recording lies.
+
+Ids come from outside and can hold anything. A safe name keeps letters, digits, `_` and `-`, so that the usual ids stay
+readable, and is one-to-one: two ids never share a name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_LONGEST = 200
+_READABLE = 100
+
+
+def safe_name(identifier: str) -> str:
+    """Return a path segment that stands for `identifier` and for no other.
+
+    Bytes (UTF-8) other than letters, digits, `_` and `-` become `~XX`; what is then longer than 200 characters keeps
+    its beginning, `~~` and the SHA-256 of the whole. The result holds neither `/` nor `.`.
+    """
+    escaped = re.sub(
+        r"[^A-Za-z0-9_-]",
+        lambda match: "".join(f"~{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass")),
+        identifier,
+    )
+    if 0 < len(escaped) <= _LONGEST:
+        return escaped
+    digest = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{escaped[:_READABLE]}~~{digest}"
+
+
+def call_key(call_id: str, start_time: datetime) -> str:
+    """Return the name of the recording of call `call_id` that began at `start_time`.
+
+    It has dots, so it is never a safe name of a recordingId.
+    """
+    return f"call.{safe_name(call_id)}.{start_time.astimezone(UTC):%Y%m%dT%H%M%S%f}"
+
+
+def recording_prefix(name: str, start_time: datetime) -> str:
+    """Return `{yyyy}/{mm}/{dd}/{name}`, under which everything of a recording lies."""
+    day = start_time.astimezone(UTC)
+    return f"{day.year:04}/{day.month:02}/{day.day:02}/{name}"
+
+
+def manifest_blob(prefix: str) -> str:
+    """Return the name of the recording's manifest."""
+    return f"{prefix}/manifest.json"
+
+
+def content_blob(prefix: str, index: int, extension: str) -> str:
+    """Return the name of chunk `index`'s media file."""
+    return f"{prefix}/{index:04}.{extension}"
+
+
+def metadata_blob(prefix: str, index: int) -> str:
+    """Return the name of chunk `index`'s metadata file."""
+    return f"{prefix}/{index:04}.metadata.json"
+
+
+def event_blob(prefix: str, event_id: str) -> str:
+    """Return the name under which an event is kept with its recording."""
+    return f"{prefix}/events/{safe_name(event_id)}.json"
+
+
+def call_blob(key: str) -> str:
+    """Return the name of the blob that says where the recording named by `call_key` lies."""
+    return f"calls/{key}.json"
+
+
+def attention_blob(kind: str, identifier: str) -> str:
+    """Return the name of the blob that keeps what an operator has to look at."""
+    return f"attention/{kind}.{safe_name(identifier)}.json"

@@ -1,0 +1,67 @@
+"""Errors as callers see them: RFC 9457 problem details."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.errors import ArchiverError, InvalidRequest, ServiceError, SettingsError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem details object and the headers that go with it."""
+
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def problem(error: ArchiverError) -> Problem:
+    """Return what a caller is told of an error. `type` is stable; `detail` is for people."""
+    match error:
+        case InvalidRequest():
+            extra = {"field": error.field} if error.field else {}
+            return _problem(400, "invalid-request", "The request is wrong", error.detail, **extra)
+        case ServiceError():
+            return _service_problem(error)
+        case SettingsError():
+            return _problem(503, "settings", "The app is not set up", str(error))
+        case _:
+            return _problem(500, "internal", "The app failed", str(error))
+
+
+def _service_problem(error: ServiceError) -> Problem:
+    """Pass on what the caller can mend; what is between the app and the service becomes 502 or 503."""
+    extra = {"code": error.code, "serviceMessage": error.message, "serviceStatus": error.status}
+    headers = {} if error.retry_after is None else {"Retry-After": str(math.ceil(error.retry_after))}
+    match error.status:
+        case 404:
+            name, title, status = "recording-not-found", "The service does not know this recording or call", 404
+        case 400 | 409 | 412:
+            name, title, status = "refused-by-service", "The service refused the operation", error.status
+        case 429:
+            name, title, status = "too-many-requests", "The service asks to slow down", 429
+        case 401 | 403:
+            name, title, status = "service-credentials", "The service refuses the app's credentials", 502
+        case 503:
+            name, title, status = "service-unavailable", "The service is not available", 503
+        case _:
+            name, title, status = "service-failed", "The service failed", 502
+    return _problem(status, name, title, error.message, headers=headers, **extra)
+
+
+def _problem(
+    status: int, name: str, title: str, detail: str, *, headers: dict[str, str] | None = None, **extra: object
+) -> Problem:
+    body = {
+        "type": f"urn:recording-archiver:problem:{name}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **extra,
+    }
+    return Problem(status, body, headers or {})

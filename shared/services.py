@@ -1,0 +1,139 @@
+"""Puts the domain together from the settings: the one place where clients are made.
+
+That happens at first use, and the heavy SDKs are imported only then, so that a cold start stays quick.
+"""
+
+# ruff: noqa: PLC0415 - imports wait until they are needed
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import timedelta
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import SettingsError
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    import aiohttp
+    from azure.identity.aio import DefaultAzureCredential
+    from azure.storage.blob.aio import ContainerClient
+    from azure.storage.queue.aio import QueueClient
+
+    from shared.archive import Archive
+    from shared.control import Control
+    from shared.health import Health
+    from shared.signing import Signer
+
+QUEUE = "recording-chunks"
+"""The queue between the event and the copy; holds one message a chunk."""
+
+STORAGE_CONNECTION = "ARCHIVE_STORAGE"
+"""The setting that bindings name as their connection."""
+
+
+class Services:
+    """The app's parts, made from its settings when first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def archive(self) -> Archive:
+        """What takes events in and copies chunks."""
+        from shared.archive import Archive
+        from shared.catalog import Catalog
+        from shared.source import Source
+        from shared.transfer import Transfer
+
+        settings = self.settings
+        return Archive(
+            self._container,
+            Catalog(self._container),
+            Source(self._session, self._signer, settings.trusted_origins),
+            Transfer(block_mib=settings.block_mib, concurrency=settings.concurrency),
+            origins=settings.trusted_origins,
+            retention=timedelta(hours=settings.retention_hours),
+        )
+
+    @cached_property
+    def control(self) -> Control:
+        """What starts and stops recordings."""
+        from azure.communication.callautomation.aio import CallAutomationClient
+        from azure.core.credentials import AzureKeyCredential
+
+        from shared.control import Control
+
+        service = self.settings.service
+        credential: Any = AzureKeyCredential(service.access_key) if service.access_key else self._credential
+        return Control(CallAutomationClient(service.endpoint, credential, retry_total=2))
+
+    @cached_property
+    def health(self) -> Health:
+        """What tells which dependency cannot be reached."""
+        from shared.health import Health
+
+        return Health(self._container, self._queue, self.control)
+
+    @cached_property
+    def _container(self) -> ContainerClient:
+        from azure.storage.blob.aio import BlobServiceClient
+
+        return self._storage(BlobServiceClient, self.settings.storage.blob_uri).get_container_client(
+            self.settings.container
+        )
+
+    @cached_property
+    def _queue(self) -> QueueClient:
+        from azure.storage.queue.aio import QueueServiceClient
+
+        service: QueueServiceClient = self._storage(QueueServiceClient, self.settings.storage.queue_uri)
+        return service.get_queue_client(QUEUE)
+
+    def _storage(self, client: Any, address: str | None) -> Any:
+        if self.settings.storage.connection_string:
+            return client.from_connection_string(self.settings.storage.connection_string)
+        return client(address, credential=self._credential)
+
+    @cached_property
+    def _session(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        return aiohttp.ClientSession(auto_decompress=False)
+
+    @cached_property
+    def _signer(self) -> Signer:
+        from shared.signing import HmacSigner, TokenSigner
+
+        service = self.settings.service
+        if service.access_key:
+            return HmacSigner(service.endpoint, service.access_key)
+        return TokenSigner(self._credential)
+
+    @cached_property
+    def _credential(self) -> DefaultAzureCredential:
+        from azure.identity.aio import DefaultAzureCredential
+
+        return DefaultAzureCredential(managed_identity_client_id=self.settings.storage.client_id)
+
+
+@lru_cache(maxsize=1)
+def services() -> Services:
+    """Return the app's parts, made from this process's environment.
+
+    Raises
+    ------
+    SettingsError
+        The settings are wrong; they are read again at the next call.
+    """
+    return Services(Settings.from_environment(os.environ))
+
+
+def report_settings() -> None:
+    """Say at start what is wrong with the settings; what is asked of the app then fails with the same message."""
+    try:
+        services()
+    except SettingsError as error:
+        logging.getLogger("archiver").critical("%s", error)

@@ -1,0 +1,233 @@
+"""The app's settings, read from the environment and checked together.
+
+Every fault is found in one go and named in one message with its mend, so that an operator mends a deployment once.
+Only the standard library is imported: this runs at every cold start.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from shared.errors import SettingsError
+from shared.origins import TrustedOrigins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+DEFAULT_TRUSTED_ORIGINS = (
+    "https://*.asm.skype.com,https://*.asyncgw.teams.microsoft.com,https://*.ams.gov.teams.microsoft.us"
+)
+"""The hosts that serve recordings, as the service's own SDK lists them."""
+
+_CONTAINER_NAME = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The Azure Communication Services resource.
+
+    Attributes
+    ----------
+    endpoint
+        Its URL, without a trailing slash.
+    access_key
+        Base64; None where a managed identity is used.
+    """
+
+    endpoint: str
+    access_key: str | None
+
+    def __repr__(self) -> str:
+        return f"Service(endpoint={self.endpoint!r}, access_key={'set' if self.access_key else None})"
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The account that keeps the archive: a connection string, or service addresses with an identity.
+
+    Attributes
+    ----------
+    connection_string
+        None where addresses are used.
+    blob_uri, queue_uri
+        The services' addresses; None where a connection string is used.
+    client_id
+        The user-assigned identity's client id; None for the system's or the developer's own.
+    """
+
+    connection_string: str | None
+    blob_uri: str | None = None
+    queue_uri: str | None = None
+    client_id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Storage(connection_string={'set' if self.connection_string else None}, blob_uri={self.blob_uri!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the app is told from outside.
+
+    Attributes
+    ----------
+    service
+        The Azure Communication Services resource.
+    storage
+        The archive's account.
+    container
+        The archive's blob container.
+    retention_hours
+        How long the service keeps a recording's files.
+    trusted_origins
+        Where credentials may be sent.
+    block_mib
+        Size of the blocks a file is copied in, MiB.
+    concurrency
+        Most connections one copy uses at a time.
+    """
+
+    service: Service
+    storage: Storage
+    container: str
+    retention_hours: float
+    trusted_origins: TrustedOrigins
+    block_mib: int
+    concurrency: int
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the settings; `environment` is `os.environ` or the like.
+
+        Raises
+        ------
+        SettingsError
+            Something is missing or wrong; the message has one line a fault.
+        """
+        reader = _Reader(environment)
+        settings = cls(
+            service=reader.service(),
+            storage=reader.storage(),
+            container=reader.text("ARCHIVE_CONTAINER", "recordings", _container_name),
+            retention_hours=reader.number("RECORDING_RETENTION_HOURS", 24, low=1, high=48),
+            trusted_origins=reader.origins("RECORDING_TRUSTED_ORIGINS", DEFAULT_TRUSTED_ORIGINS),
+            block_mib=reader.number("COPY_BLOCK_MIB", 4, low=1, high=100),
+            concurrency=reader.number("COPY_CONCURRENCY", 8, low=1, high=64),
+        )
+        if reader.faults:
+            faults = "".join(f"\n  - {fault}" for fault in reader.faults)
+            raise SettingsError(f"the app's settings need mending:{faults}")
+        return settings
+
+
+class _Reader:
+    """Reads settings one by one and keeps the faults it meets."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.faults: list[str] = []
+
+    def _get(self, name: str) -> str:
+        return self._environment.get(name, "").strip()
+
+    def text(self, name: str, default: str, check: Callable[[str], str | None]) -> str:
+        value = self._get(name) or default
+        if fault := check(value):
+            self.faults.append(f"{name} {fault}")
+        return value
+
+    def number(self, name: str, default: int, *, low: int, high: int) -> int:
+        value = self._get(name) or str(default)
+        if not re.fullmatch(r"\d{1,9}", value) or not low <= int(value) <= high:
+            self.faults.append(f"{name} is {value!r}; it takes a whole number from {low} to {high}")
+            return default
+        return int(value)
+
+    def origins(self, name: str, default: str) -> TrustedOrigins:
+        patterns = [part for part in (self._get(name) or default).split(",") if part.strip()]
+        try:
+            return TrustedOrigins(patterns)
+        except ValueError as error:
+            self.faults.append(f"{name}: {error}")
+            return TrustedOrigins(())
+
+    def service(self) -> Service:
+        endpoint, connection_string = self._get("ACS_ENDPOINT"), self._get("ACS_CONNECTION_STRING")
+        if connection_string:
+            if endpoint:
+                self.faults.append(
+                    "ACS_ENDPOINT and ACS_CONNECTION_STRING are both set; keep ACS_ENDPOINT to use a managed "
+                    "identity, or ACS_CONNECTION_STRING to use an access key"
+                )
+            parts = {key.strip().lower(): value for key, _, value in _pairs(connection_string)}
+            endpoint, access_key = parts.get("endpoint", ""), parts.get("accesskey", "")
+            if not _is_url(endpoint) or not _is_base64(access_key):
+                self.faults.append(
+                    "ACS_CONNECTION_STRING is not of the form endpoint=https://<resource>.communication.azure.com/;"
+                    "accesskey=<key>; copy it from the resource's Keys page"
+                )
+            return Service(endpoint.rstrip("/"), access_key)
+        if not endpoint:
+            self.faults.append(
+                "ACS_ENDPOINT is not set; give the resource's address, such as "
+                "https://<resource>.communication.azure.com, or set ACS_CONNECTION_STRING"
+            )
+        elif not _is_url(endpoint):
+            self.faults.append(
+                f"ACS_ENDPOINT is {endpoint!r}; it takes an address such as https://<resource>.communication.azure.com"
+            )
+        return Service(endpoint.rstrip("/"), None)
+
+    def storage(self) -> Storage:
+        connection_string = self._get("ARCHIVE_STORAGE")
+        if connection_string:
+            keys = {key.strip().lower() for key, _, _ in _pairs(connection_string)}
+            if not keys & {"accountname", "usedevelopmentstorage", "blobendpoint"}:
+                self.faults.append(
+                    "ARCHIVE_STORAGE is not a storage connection string; copy it from the account's keys"
+                )
+            return Storage(connection_string)
+        addresses = {}
+        for service in ("blob", "queue"):
+            name = f"ARCHIVE_STORAGE__{service}ServiceUri"
+            value = addresses[service] = self._get(name)
+            if value and not _is_url(value):
+                self.faults.append(
+                    f"{name} is {value!r}; it takes an address such as https://<account>.{service}.core.windows.net"
+                )
+        missing = [f"ARCHIVE_STORAGE__{service}ServiceUri" for service, value in addresses.items() if not value]
+        if missing:
+            self.faults.append(
+                f"{' and '.join(missing)} not set; give the archive account's addresses, "
+                "or a connection string in ARCHIVE_STORAGE"
+            )
+        return Storage(None, addresses["blob"], addresses["queue"], self._get("ARCHIVE_STORAGE__clientId") or None)
+
+
+def _pairs(connection_string: str) -> list[tuple[str, str, str]]:
+    return [part.partition("=") for part in connection_string.split(";") if part.strip()]
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        return False
+
+
+def _is_base64(value: str) -> bool:
+    try:
+        return bool(base64.b64decode(value, validate=True))
+    except binascii.Error:
+        return False
+
+
+def _container_name(value: str) -> str | None:
+    if _CONTAINER_NAME.fullmatch(value):
+        return None
+    return f"is {value!r}; a container's name has 3 to 63 lower-case letters, digits and single hyphens"

@@ -159,9 +159,7 @@ class Manifest(_Model):
         **changes: object,
     ) -> Manifest:
         ordered = tuple(sorted(chunks, key=lambda chunk: chunk.index))
-        people = tuple(
-            sorted(participants or self.participants, key=lambda p: (p.participant_id, str(p.channel or "")))
-        )
+        people = tuple(sorted(participants or self.participants, key=lambda p: (p.participant_id, str(p.channel))))
         status = Status.COMPLETE if _is_complete(ordered) else Status.PARTIAL
         return self.model_copy(update={**changes, "chunks": ordered, "participants": people, "status": status})
 

@@ -111,20 +111,19 @@ class TokenSigner:
     credential
         Where tokens come from.
     endpoint
-        The resource's URL; its host goes along as `x-ms-host`, as with a key.
+        The resource's URL; when given, its host goes along as `x-ms-host`, as with a key.
     """
 
-    def __init__(self, credential: AsyncTokenCredential, endpoint: str) -> None:
+    def __init__(self, credential: AsyncTokenCredential, endpoint: str | None = None) -> None:
         self._credential = credential
-        self._host = urlsplit(endpoint).netloc
-        if not self._host:
-            raise SettingsError("ACS_ENDPOINT is not a URL such as https://name.communication.azure.com")
+        self._host = urlsplit(endpoint).netloc if endpoint else ""
 
     async def headers(self, method: str, url: str, body: bytes = b"") -> dict[str, str]:
         """Return the bearer token of one request."""
         del method, url, body
         token = await self._credential.get_token(SCOPE)
-        return {"Authorization": f"Bearer {token.token}", "x-ms-host": self._host}
+        host = {"x-ms-host": self._host} if self._host else {}
+        return {"Authorization": f"Bearer {token.token}", **host}
 
     def __repr__(self) -> str:
         return f"TokenSigner(host={self._host!r})"

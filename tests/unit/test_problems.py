@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import ArchiverError, InvalidRequest, ServiceError, SettingsError
+from shared.problems import problem
+
+
+def test_a_wrong_field_is_named() -> None:
+    found = problem(InvalidRequest("roomId: too long", field="roomId"))
+    assert found.status == 400
+    assert found.body == {
+        "type": "urn:recording-archiver:problem:invalid-request",
+        "title": "The request is wrong",
+        "status": 400,
+        "detail": "roomId: too long",
+        "field": "roomId",
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "answered", "name"),
+    [
+        (400, 400, "refused-by-service"),
+        (401, 502, "service-credentials"),
+        (403, 502, "service-credentials"),
+        (404, 404, "recording-not-found"),
+        (409, 409, "refused-by-service"),
+        (429, 429, "too-many-requests"),
+        (500, 502, "service-failed"),
+        (502, 502, "service-failed"),
+        (503, 503, "service-unavailable"),
+    ],
+)
+def test_the_services_errors_keep_their_code_and_message(status: int, answered: int, name: str) -> None:
+    found = problem(ServiceError(status, "8522", "Recording not found.", retry_after=1.5))
+    assert found.status == found.body["status"] == answered
+    assert found.body["type"] == f"urn:recording-archiver:problem:{name}"
+    assert (found.body["code"], found.body["serviceMessage"]) == ("8522", "Recording not found.")
+    assert found.headers == {"Retry-After": "2"}
+
+
+@pytest.mark.parametrize(("error", "status"), [(SettingsError("x"), 503), (ArchiverError("x"), 500)])
+def test_every_other_error_has_an_answer_too(error: ArchiverError, status: int) -> None:
+    assert problem(error).status == status

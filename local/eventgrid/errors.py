@@ -1,0 +1,74 @@
+"""What can go wrong in the Event Grid emulator.
+
+EventGridError                  a request that the service would refuse; carries status and code
+├── UnknownResourceError        404: no such topic or subscription
+└── HandshakeError              400: the endpoint did not prove that it wants the events
+StartError                      the emulator cannot listen where it was told to
+DeadLetterWriteError            a dead letter could not be written this time
+"""
+
+from __future__ import annotations
+
+from local.problems import LocalProblem
+
+
+class EventGridError(Exception):
+    """A request that Event Grid refuses.
+
+    Parameters
+    ----------
+    message
+        One sentence that names the field or setting.
+    status
+        HTTP status of the answer.
+    code
+        The error code, as in the service's ``{"error": {"code", "message"}}``.
+    detail_code
+        Code of the entry under ``details``, where the service gives one.
+    """
+
+    def __init__(
+        self, message: str, *, status: int = 400, code: str = "BadRequest", detail_code: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.detail_code = detail_code
+
+    def body(self) -> dict[str, object]:
+        """Return the JSON body of the answer."""
+        error: dict[str, object] = {"code": self.code, "message": str(self)}
+        if self.detail_code is not None:
+            error["details"] = [{"code": self.detail_code, "message": str(self)}]
+        return {"error": error}
+
+
+class UnknownResourceError(EventGridError):
+    """There is no topic or subscription of that name."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=404, code="ResourceNotFound")
+
+
+class HandshakeError(EventGridError):
+    """The validation handshake with a webhook failed, so there is no subscription.
+
+    Parameters
+    ----------
+    message
+        One sentence that says why.
+    transient
+        Whether a host that is still starting could explain it.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(message, code="URL validation")
+        self.transient = transient
+
+
+class StartError(LocalProblem):
+    """The emulator cannot listen on the address it was given."""
+
+
+class DeadLetterWriteError(Exception):
+    """The dead-letter container could not be written to this time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -79,7 +79,7 @@ class Answer:
     partial: bool
     etag: str | None
     is_text: bool
-    _kept: memoryview = memoryview(b"")
+    _kept: memoryview = field(default=memoryview(b""), repr=False)
     _to_skip: int = 0
 
     @classmethod
@@ -186,6 +186,7 @@ def _content_range(value: str) -> tuple[int, int | None, int | None]:
 
 
 async def beginning(response: aiohttp.ClientResponse) -> bytes:
+    """Return what can be had of a refusal's body, to see what it is."""
     try:
         return await response.content.read(HEAD_BYTES)
     except (aiohttp.ClientError, TimeoutError):
@@ -193,6 +194,7 @@ async def beginning(response: aiohttp.ClientResponse) -> bytes:
 
 
 def refusal(response: aiohttp.ClientResponse, body: bytes) -> Retryable:
+    """Say what an answer means that is neither 200 nor 206, from its status and the beginning of its body."""
     status = response.status
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())

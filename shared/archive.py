@@ -101,7 +101,7 @@ class Archive:
             await self._refuse_event(event, error)
             return []
         with log.fields(recordingId=files.recording_id, callId=files.call_id, eventId=files.event_id):
-            refused = {chunk.document_id: error for chunk in files.chunks if (error := self._untrusted(chunk))}
+            refused = {chunk.document_id: fault for chunk in files.chunks if (fault := self._untrusted(chunk))}
             if refused:
                 await self._refuse_event(event, next(iter(refused.values())), documents=list(refused))
             chunks = [chunk for chunk in files.chunks if chunk.document_id not in refused]

@@ -9,6 +9,7 @@ from typing import Any
 from shared.errors import ArchiverError, InvalidRequest, ServiceError, SettingsError
 
 MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:recording-archiver:problem:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,7 @@ def problem(error: ArchiverError) -> Problem:
     """Return what a caller is told of an error. `type` is stable; `detail` is for people."""
     match error:
         case InvalidRequest():
-            extra = {"field": error.field} if error.field else {}
-            return _problem(400, "invalid-request", "The request is wrong", error.detail, **extra)
+            return _problem(400, "invalid-request", "The request is wrong", error.detail, field=error.field)
         case ServiceError():
             return _service_problem(error)
         case SettingsError():
@@ -36,7 +36,6 @@ def problem(error: ArchiverError) -> Problem:
 
 def _service_problem(error: ServiceError) -> Problem:
     """Pass on what the caller can mend; what is between the app and the service becomes 502 or 503."""
-    extra = {"code": error.code, "serviceMessage": error.message, "serviceStatus": error.status}
     headers = {} if error.retry_after is None else {"Retry-After": str(math.ceil(error.retry_after))}
     match error.status:
         case 404:
@@ -51,17 +50,20 @@ def _service_problem(error: ServiceError) -> Problem:
             name, title, status = "service-unavailable", "The service is not available", 503
         case _:
             name, title, status = "service-failed", "The service failed", 502
-    return _problem(status, name, title, error.message, headers=headers, **extra)
+    return _problem(
+        status,
+        name,
+        title,
+        error.message,
+        headers,
+        code=error.code,
+        serviceMessage=error.message,
+        serviceStatus=error.status,
+    )
 
 
 def _problem(
-    status: int, name: str, title: str, detail: str, *, headers: dict[str, str] | None = None, **extra: object
+    status: int, name: str, title: str, detail: str, headers: dict[str, str] | None = None, **extra: object
 ) -> Problem:
-    body = {
-        "type": f"urn:recording-archiver:problem:{name}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        **extra,
-    }
-    return Problem(status, body, headers or {})
+    members = {"type": f"{TYPE_PREFIX}{name}", "title": title, "status": status, "detail": detail, **extra}
+    return Problem(status, {name: value for name, value in members.items() if value is not None}, headers or {})

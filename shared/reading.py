@@ -39,7 +39,16 @@ class Media:
         Seconds between a request and its answer, the least of late.
     """
 
-    def __init__(self, source: Source, url: str, first: Answer, format: Format, head: str) -> None:  # noqa: A002
+    def __init__(
+        self,
+        source: Source,
+        url: str,
+        first: Answer,
+        *,
+        format: Format,  # noqa: A002 - the field's name
+        head: str,
+        latency: float,
+    ) -> None:
         self._source = source
         self._url = url
         self._location = first.location
@@ -50,7 +59,7 @@ class Media:
         self.ranges = first.partial
         self.format = format
         self.identity = f"{first.size}:{first.etag or ''}:{head}"
-        self.latency = 0.0
+        self.latency = latency
 
     def read(self, start: int, end: int | None, *, refused: Callable[[float | None], None] | None = None) -> Reading:
         """Return the bytes from `start` to before `end` (None: the file's end), to be read.
@@ -72,8 +81,7 @@ class Media:
             return answer
         began = asyncio.get_running_loop().time()
         answer = await self._fresh(start, end)
-        took = asyncio.get_running_loop().time() - began
-        self.latency = took if not self.latency else min(took, self.latency * 1.25)
+        self.latency = min(asyncio.get_running_loop().time() - began, self.latency * 1.25)
         try:
             self._judge(answer, start)
         except Retryable:
@@ -131,6 +139,10 @@ class Reading:
         self._patience = patience
         self._answer: Answer | None = None
 
+    def goes_beyond(self, offset: int) -> bool:
+        """Whether this part of the file includes the byte at `offset`."""
+        return self._end is None or offset < self._end
+
     async def begin(self) -> Answer:
         """Send the request, so that the body is on its way when `chunk` is called."""
         while self._answer is None:
@@ -152,6 +164,8 @@ class Reading:
             The part could not be had after several tries without a byte between them.
         """
         while self._end is None or self.position < self._end:
+            if self.position == self._media.size:
+                break
             try:
                 answer = await self.begin()
             except SourceEnded as error:

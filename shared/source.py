@@ -1,4 +1,4 @@
-"""Reads a recording's files from the service: signed range requests that mend themselves, and a judgement of what comes.
+"""Reads a recording's files from the service: signed requests, and a judgement of what comes back.
 
 The service has been seen to answer with nothing, with HTML under status 200 or 400, with sporadic 401s and 503s, with
 bodies that are cut or stall, and with redirects to regional hosts. So redirects are followed here, one signature and
@@ -148,9 +148,7 @@ class Source:
         """Ask for the bytes from `start` to before `end`, and return the answer with its body still to be read."""
         response, location = await self._request("GET", url, f"bytes={start}-{'' if end is None else end - 1}")
         try:
-            if response.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
-                raise refusal(response, await beginning(response))
-            return Answer.of(response, location)
+            return await _judged(response, location)
         except BaseException:
             response.close()
             raise
@@ -186,9 +184,7 @@ class Source:
     async def _read(self, url: str, limit: int) -> bytes:
         response, _ = await self._request("GET", url, None)
         try:
-            if response.status != HTTPStatus.OK:
-                raise refusal(response, await beginning(response))
-            answer = Answer.of(response, url)
+            answer = await _judged(response, url)
             content = bytearray()
             while chunk := await answer.chunk():
                 content += chunk
@@ -205,17 +201,29 @@ class Source:
         return bytes(content)
 
     async def _open(self, url: str, announced: Format | None) -> Media:
+        began = asyncio.get_running_loop().time()
         answer = await self.answer(url, 0, PROBE_BYTES)
+        latency = asyncio.get_running_loop().time() - began
         try:
-            if answer.start != 0:
-                raise SourceUnavailable("the service answers with another part of the file than was asked for")
             head = await answer.read(HEAD_BYTES)
-            found = sniff(head)
-            if found is None or (announced is not None and found is not announced):
-                wanted = announced or "media"
-                raise SourceNotReady(f"the service sends {describe(head)} in place of the {wanted} file")
-            answer.unread(head)
-            return Media(self, url, answer, found, hashlib.sha256(head).hexdigest())
+            found = _recognised(answer, head, announced)
         except BaseException:
             answer.close()
             raise
+        answer.unread(head)
+        return Media(self, url, answer, format=found, head=hashlib.sha256(head).hexdigest(), latency=latency)
+
+
+async def _judged(response: aiohttp.ClientResponse, location: str) -> Answer:
+    if response.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+        raise refusal(response, await beginning(response))
+    return Answer.of(response, location)
+
+
+def _recognised(answer: Answer, head: bytes, announced: Format | None) -> Format:
+    if answer.start != 0:
+        raise SourceUnavailable("the service answers with another part of the file than was asked for")
+    found = sniff(head)
+    if found is None or (announced is not None and found is not announced):
+        raise SourceNotReady(f"the service sends {describe(head)} in place of the {announced or 'media'} file")
+    return found

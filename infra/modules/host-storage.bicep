@@ -1,0 +1,88 @@
+metadata description = 'The account that the Functions platform keeps its own state and the deployed package in. Apart from the archive: what the host may do here, nothing may do there.'
+
+@description('Region of the account.')
+param location string
+
+@description('Tags on every resource.')
+param tags object
+
+@description('Name of the account.')
+@minLength(3)
+@maxLength(24)
+param name string
+
+@description('Container of the deployed packages. Outside any immutability: each deployment replaces what is there.')
+param deploymentContainerName string
+
+@description('True closes the account to everything but the virtual network.')
+param restrictNetwork bool
+
+@description('Log Analytics workspace for the account\'s logs.')
+param workspaceId string
+
+resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
+  // checkov:skip=CKV_AZURE_35:Denied when privateNetworking is true. Without a virtual network the app comes from public addresses that are not known; identities and roles decide who gets in.
+  // checkov:skip=CKV_AZURE_59:As CKV_AZURE_35. Anonymous access and account keys are off in both cases.
+  // checkov:skip=CKV_AZURE_206:Host state and packages are made anew by one deployment; copies elsewhere protect nothing.
+  name: name
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: { name: 'Standard_LRS' }
+  properties: {
+    accessTier: 'Hot'
+    allowBlobPublicAccess: false
+    allowCrossTenantReplication: false
+    allowSharedKeyAccess: false
+    defaultToOAuthAuthentication: true
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+    isLocalUserEnabled: false
+    publicNetworkAccess: 'Enabled'
+    networkAcls: {
+      bypass: 'AzureServices'
+      defaultAction: restrictNetwork ? 'Deny' : 'Allow'
+    }
+  }
+}
+
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' = {
+  parent: account
+  name: 'default'
+  properties: {
+    deleteRetentionPolicy: {
+      enabled: true
+      days: 7
+    }
+    containerDeleteRetentionPolicy: {
+      enabled: true
+      days: 7
+    }
+  }
+}
+
+resource deployments 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = {
+  parent: blobs
+  name: deploymentContainerName
+  properties: { publicAccess: 'None' }
+}
+
+resource blobLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-workspace'
+  scope: blobs
+  properties: {
+    workspaceId: workspaceId
+    // Deletions only: the host renews its leases every few seconds, and nobody would read that log.
+    logs: [
+      {
+        category: 'StorageDelete'
+        enabled: true
+      }
+    ]
+  }
+}
+
+output id string = account.id
+output blobEndpoint string = account.properties.primaryEndpoints.blob
+output tableEndpoint string = account.properties.primaryEndpoints.table
+output deploymentContainerUrl string = '${account.properties.primaryEndpoints.blob}${deployments.name}'

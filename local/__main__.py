@@ -1,0 +1,21 @@
+"""The command `python -m local`. Kept readable for an old Python, so that it can say which one is needed."""
+
+import sys
+
+if sys.version_info[:2] != (3, 13):
+    sys.exit(
+        "python -m local needs Python 3.13, and %s is %d.%d: run `make setup`, then `.venv/bin/python -m local`"  # noqa: UP031
+        % (sys.executable, sys.version_info[0], sys.version_info[1])
+    )
+
+try:
+    from local.commands import main
+except ModuleNotFoundError as missing:
+    if missing.name is None or missing.name.partition(".")[0] in ("local", "shared", "functions"):
+        raise
+    sys.exit(
+        "python -m local needs the package %s, which %s does not have: "  # noqa: UP031
+        "run `make setup`, then `.venv/bin/python -m local`" % (missing.name, sys.executable)
+    )
+
+sys.exit(main())

@@ -1,0 +1,173 @@
+"""The emulator as a whole: two origins, one clock."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import web
+
+from local.acs.api import RecordingApi
+from local.acs.control import Control
+from local.acs.faults import FaultOrder, Faults
+from local.acs.gate import Gate, add_service_headers
+from local.acs.objects import ObjectRoutes
+from local.acs.options import AcsOptions
+from local.acs.requests import RequestLog
+from local.acs.service import RecordingService
+from local.acs.signatures import Verifier
+from local.clock import Clock
+from local.problems import LocalProblem
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["AcsEmulator", "AcsOptions"]
+
+_SHUTDOWN_SECONDS = 0.5
+
+
+class AcsEmulator:
+    """Emulates the call recording of one Azure Communication Services resource.
+
+    Use it as an asynchronous context manager; it listens from entering to leaving.
+
+    Parameters
+    ----------
+    options
+        What can be set; see `AcsOptions`.
+    clock
+        Emulated time, shared with other emulators; a new one by default.
+
+    Raises
+    ------
+    LocalProblem
+        On entering, when a port is taken.
+    """
+
+    def __init__(self, options: AcsOptions | None = None, *, clock: Clock | None = None) -> None:
+        self.options = options or AcsOptions()
+        self.clock = clock or Clock()
+        self.log = RequestLog()
+        self.faults = Faults(self.clock)
+        self._verifier = Verifier(self.options.access_key, accept_any_token=self.options.accept_any_token)
+        self._service: RecordingService | None = None
+        self._runners: list[web.AppRunner] = []
+        self._authority = ""
+        self._second_authority = ""
+
+    @property
+    def endpoint(self) -> str:
+        """Address of the resource, without a slash at its end."""
+        return f"http://{self._authority}"
+
+    @property
+    def second_origin(self) -> str:
+        """The second media origin, to which redirects lead."""
+        return f"http://{self._second_authority}"
+
+    @property
+    def connection_string(self) -> str:
+        """Connection string of the resource, as the portal would show it."""
+        return f"endpoint={self.endpoint}/;accesskey={self.options.access_key}"
+
+    @property
+    def service(self) -> RecordingService:
+        """Calls, recordings and events, for use in the same process."""
+        if self._service is None:
+            raise RuntimeError("the emulator is used before it was entered")
+        return self._service
+
+    @property
+    def topic(self) -> str | None:
+        """URL that events are posted to; may be set while the emulator runs."""
+        return self.service.publisher.topic
+
+    @topic.setter
+    def topic(self, url: str | None) -> None:
+        self.service.publisher.topic = url
+
+    @property
+    def topic_key(self) -> str | None:
+        """Value of the `aeg-sas-key` header; may be set while the emulator runs."""
+        return self.service.publisher.key
+
+    @topic_key.setter
+    def topic_key(self, key: str | None) -> None:
+        self.service.publisher.key = key
+
+    def order_fault(self, **order: object) -> None:
+        """Order a fault; takes the fields of `FaultOrder` by their Python or their JSON names."""
+        self.faults.add(FaultOrder.model_validate(order))
+
+    async def __aenter__(self) -> Self:
+        options = self.options
+        first = _listener(options.host, options.port, "--port")
+        try:
+            second = _listener(options.host, options.second_port, "--second-port")
+        except LocalProblem:
+            first.close()
+            raise
+        self._authority = _authority(options.host, first)
+        self._second_authority = _authority(options.host, second)
+        self._service = RecordingService(options, self.clock, self.endpoint)
+        await asyncio.to_thread(self._service.forget_old_media)
+        gate = Gate(self._service, self._verifier, self.log)
+        objects = ObjectRoutes(self._service, gate, self.faults, self._known_hosts, lambda: self.second_origin)
+
+        main = web.Application(middlewares=[gate.middleware("first")])
+        RecordingApi(self._service, gate, self.faults).add_to(main)
+        objects.add_to(main)
+        about = {
+            "endpoint": self.endpoint,
+            "connectionString": self.connection_string,
+            "secondOrigin": self.second_origin,
+        }
+        Control(self._service, self.faults, self.log, about).add_to(main)
+        other = web.Application(middlewares=[gate.middleware("second")])
+        objects.add_to(other, second=True)
+        for app, listener in ((main, first), (other, second)):
+            app.on_response_prepare.append(add_service_headers)
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, handler_cancellation=True)
+            await runner.setup()
+            self._runners.append(runner)
+            await web.SockSite(runner, listener).start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for runner in self._runners:
+            await runner.cleanup()
+        self._runners.clear()
+        await self.service.close()
+
+    def _known_hosts(self) -> frozenset[str]:
+        """Return every name by which a client may know the resource, with the port and without."""
+        port = self._authority.rpartition(":")[2]
+        own = self._authority.rpartition(":")[0]
+        names = {own, "127.0.0.1", "localhost", *(host.lower() for host in self.options.resource_hosts)}
+        return frozenset(names | {f"{name}:{port}" for name in names})
+
+
+def _listener(host: str, port: int, option: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(512)
+    except OSError as exc:
+        listener.close()
+        raise LocalProblem(
+            f"The ACS emulator cannot listen on {host}:{port} ({exc.strerror}): "
+            f"free that port or choose another with {option}."
+        ) from exc
+    return listener
+
+
+def _authority(host: str, listener: socket.socket) -> str:
+    port: int = listener.getsockname()[1]
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"

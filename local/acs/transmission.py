@@ -1,0 +1,110 @@
+"""Sends bodies: as fast as the machine can, or slowly, cut, stalled, mislabelled when that was ordered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from local.acs.bodies import Body, Piece
+
+# A throttled body goes out in this many portions a second.
+_PORTIONS = 50
+_FOREVER = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a body is sent.
+
+    Parameters
+    ----------
+    rate
+        Bytes a real second; None for no limit.
+    stop_after
+        Bytes after which sending stops.
+    stall
+        Real seconds of silence when it stops, or at the end.
+    reset
+        Reset the connection where it stops, in place of closing it.
+    resume
+        Send the rest after the stall.
+    length_delta
+        What is added to the true Content-Length.
+    """
+
+    rate: float | None = None
+    stop_after: int | None = None
+    stall: float = 0.0
+    reset: bool = False
+    resume: bool = False
+    length_delta: int = 0
+
+
+def reset_connection(request: web.Request) -> None:
+    """Drop the connection so that the client sees a reset."""
+    transport = request.transport
+    if transport is None:
+        return
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
+
+
+async def send(request: web.Request, response: web.StreamResponse, body: Body, manner: Manner) -> web.StreamResponse:
+    """Send `body` as the body of a response whose status and headers are set; returns the response."""
+    promised = max(body.length + manner.length_delta, 0)
+    response.content_length = promised
+    stop = min(body.length, promised, body.length if manner.stop_after is None else manner.stop_after)
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    try:
+        await _send_part(request, response, body.part(0, stop), manner.rate)
+        if manner.stall:
+            await asyncio.sleep(min(manner.stall, _FOREVER))
+        if manner.resume:
+            await _send_part(request, response, body.part(stop, body.length), manner.rate)
+            stop = body.length
+    except ConnectionError:
+        return response
+    if manner.reset:
+        reset_connection(request)
+    elif stop < promised or manner.length_delta:
+        response.force_close()
+        if request.transport is not None:
+            request.transport.close()
+    return response
+
+
+async def _send_part(request: web.Request, response: web.StreamResponse, part: Body, rate: float | None) -> None:
+    portion = part.length if rate is None else max(int(rate / _PORTIONS), 1)
+    begun = time.monotonic()
+    for position in range(0, part.length, max(portion, 1)):
+        end = min(position + portion, part.length)
+        if rate is not None:
+            # Bytes go out when their time is over, so that short bodies are not faster than the limit.
+            await asyncio.sleep(max(begun + end / rate - time.monotonic(), 0))
+        for piece in part.part(position, end).pieces:
+            await _send_piece(request, response, piece)
+
+
+async def _send_piece(request: web.Request, response: web.StreamResponse, piece: Piece) -> None:
+    if piece.path is None:
+        await response.write(piece.data)
+        return
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        raise ConnectionResetError("the client went away")
+    with piece.path.open("rb") as file:
+        await asyncio.get_running_loop().sendfile(transport, file, piece.offset, piece.length)

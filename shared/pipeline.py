@@ -1,0 +1,331 @@
+"""One copy under way: connections that read blocks, uploads that stage them, and digests that follow in order.
+
+A reader takes the next block that nobody has taken, fills it, and hands it on; it never waits for the upload. With one
+connection the request runs on through the file; with several, each request is for one block, and the next one is sent
+while the last bytes of this one are still to come, so that latency costs no throughput. How many readers there are is
+for `Pace` to say, how many uploads for `Gate`; what both can hold in memory is bounded by the copy's `Share`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared.digests import block_md5
+from shared.pacing import EPOCH, Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from shared.blocks import BlockPlan
+    from shared.buffers import Block, Share
+    from shared.digests import Digests
+    from shared.pacing import Gate
+    from shared.reading import Media, Reading
+    from shared.staging import Staging
+
+PROGRESS_SECONDS = 2.0
+"""How often progress is told at most."""
+
+GRACE_SECONDS = 5.0
+"""How long uploads under way may take to finish after the deadline."""
+
+_WORTH_HIDING = 0.005
+
+
+class Pipeline:
+    """Copies a file's blocks into staging.
+
+    Parameters
+    ----------
+    media, staging
+        From where, to where.
+    plan
+        How the file is cut.
+    staged
+        Names of the blocks that are staged already, by index. Where the source cannot serve parts they are read all
+        the same, but not sent again.
+    share, gate
+        Memory and uploads, both shared with the process's other copies.
+    limit
+        The most connections to the source.
+    digests
+        Follow the blocks from the file's start, up to the first block that is not read.
+    progress
+        Told of the bytes staged, and the file's size where it is known.
+    """
+
+    def __init__(
+        self,
+        media: Media,
+        staging: Staging,
+        plan: BlockPlan,
+        staged: Mapping[int, str],
+        *,
+        share: Share,
+        gate: Gate,
+        limit: int,
+        digests: Digests,
+        progress: Callable[[int, int | None], None] | None,
+    ) -> None:
+        self._media = media
+        self._staging = staging
+        self._plan = plan
+        self._staged = staged
+        self._share = share
+        self._gate = gate
+        self._digests = digests
+        self._progress = progress
+        self._pace = Pace(limit if media.ranges else 1)
+        self._skips = set(staged) if media.ranges else set()
+        self._digested = min(self._skips, default=None)
+        self._next = 0
+        self._ended = False
+        self._received = 0
+        self._readers: set[asyncio.Task[None]] = set()
+        self._uploads: set[asyncio.Task[None]] = set()
+        self._to_digest: asyncio.Queue[None] = asyncio.Queue()
+        self._full: dict[int, Block] = {}
+        self._told = 0.0
+        self.names: dict[int, str] = {index: staged[index] for index in self._skips}
+        self.staged_bytes = sum(plan.length(index) for index in self._skips)
+        self.resumed_bytes = self.staged_bytes
+
+    async def run(self, deadline: float | None) -> bool:
+        """Copy until all blocks are staged, or the deadline (on the loop's clock) is near; return whether all are.
+
+        Raises
+        ------
+        CopyError
+            The first that a reader or an upload could not get over.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                digesting = group.create_task(self._digest())
+                finished = await self._supervise(group, deadline)
+                if not finished:
+                    digesting.cancel()
+                    await self._wind_up()
+        except BaseExceptionGroup as failures:
+            raise _first(failures) from None
+        self._tell(final=True)
+        return finished
+
+    async def _supervise(self, group: asyncio.TaskGroup, deadline: float | None) -> bool:
+        loop = asyncio.get_running_loop()
+        window: _Window | None = None
+        settled = loop.time() + self._media.latency
+        while True:
+            while not self._is_taken() and len(self._readers) < self._pace.readers:
+                task = group.create_task(self._read(group))
+                self._readers.add(task)
+                task.add_done_callback(self._readers.discard)
+            if not self._readers:
+                if self._is_taken():
+                    self._to_digest.put_nowait(None)
+                    return True
+                await asyncio.sleep(0)
+                continue
+            now = loop.time()
+            if deadline is not None and now >= deadline:
+                return False
+            pause = EPOCH if deadline is None else min(EPOCH, deadline - now)
+            await asyncio.wait(self._readers, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            now = loop.time()
+            if window is None and now >= settled:
+                window = _Window(now, self._received, self._share.waited(now))
+            elif window is not None and now - window.began >= EPOCH:
+                rate, starved = window.shows(now, self._received, self._share.waited(now), len(self._readers))
+                readers = self._pace.readers
+                self._pace.observe(now, rate, starved)
+                window = None
+                # What new connections gain shows only once they have their first bytes.
+                settled = now if self._pace.readers <= readers else now + 1.5 * self._media.latency
+
+    async def _wind_up(self) -> None:
+        """Stop reading; let uploads finish that are under way."""
+        for task in self._readers:
+            task.cancel()
+        if self._uploads:
+            await asyncio.wait(self._uploads, timeout=GRACE_SECONDS)
+        for task in self._uploads:
+            task.cancel()
+
+    async def _read(self, group: asyncio.TaskGroup) -> None:
+        reading: Reading | None = None
+        ahead: _Ahead | None = None
+        try:
+            while True:
+                if ahead is not None:
+                    if reading is not None:
+                        reading.close()
+                    index, reading, ahead = ahead.index, await ahead.reading(), None
+                elif len(self._readers) > self._pace.readers or (taken := self._take()) is None:
+                    return
+                else:
+                    index = taken
+                    reading = self._continue(reading, index)
+                block = self._share.begin(index)
+                ahead = await self._fill(block, reading)
+                self._hand_on(block, group)
+        finally:
+            if reading is not None:
+                reading.close()
+            if ahead is not None:
+                ahead.close()
+
+    def _continue(self, reading: Reading | None, index: int) -> Reading:
+        """Read on with the open request where it comes to this block; ask anew where it does not."""
+        start = index * self._plan.block_size
+        if reading is not None:
+            if reading.position == start and reading.goes_beyond(start):
+                return reading
+            reading.close()
+        return self._media.read(start, self._request_end(index), refused=self._refused)
+
+    def _request_end(self, index: int) -> int | None:
+        if self._plan.size is None or not self._media.ranges:
+            return None
+        last = index
+        if self._pace.readers == 1:
+            first_skip = min((skip for skip in self._skips if skip > index), default=self._plan.count or 0)
+            last = first_skip - 1
+        return min(self._plan.size, (last + 1) * self._plan.block_size)
+
+    async def _fill(self, block: Block, reading: Reading) -> _Ahead | None:
+        """Read a block; return the next one's request, if it was worth sending before this one ended."""
+        loop = asyncio.get_running_loop()
+        wanted = self._plan.length(block.index)
+        ahead: _Ahead | None = None
+        began: float | None = None
+        try:
+            while block.length < wanted and (data := await reading.chunk(wanted - block.length)):
+                self._received += len(data)
+                await self._share.fill(block, data)
+                if began is None:
+                    began, first = loop.time(), block.length
+                elif ahead is None and self._hides_latency():
+                    rate = (block.length - first) / max(loop.time() - began, 1e-6)
+                    if wanted - block.length <= rate * self._media.latency:
+                        ahead = self._send_ahead()
+        except BaseException:
+            if ahead is not None:
+                ahead.close()
+            raise
+        return ahead
+
+    def _hides_latency(self) -> bool:
+        return 1 < self._pace.readers >= len(self._readers) and self._media.latency > _WORTH_HIDING
+
+    def _send_ahead(self) -> _Ahead | None:
+        index = self._take()
+        if index is None:
+            return None
+        return _Ahead(index, self._continue(None, index))
+
+    def _hand_on(self, block: Block, group: asyncio.TaskGroup) -> None:
+        if self._plan.size is None and block.length < self._plan.block_size:
+            self._ended = True
+        if not block.length:
+            self._share.end(block, 1)
+            self._share.release(block)
+            return
+        digested = self._digested is None or block.index < self._digested
+        self._share.end(block, 2 if digested else 1)
+        if digested:
+            self._full[block.index] = block
+            self._to_digest.put_nowait(None)
+        task = group.create_task(self._upload(block))
+        self._uploads.add(task)
+        task.add_done_callback(self._uploads.discard)
+
+    async def _upload(self, block: Block) -> None:
+        md5 = await block_md5(block)
+        name = self._plan.name(block.index, md5)
+        if self._staged.get(block.index) == name:
+            self.resumed_bytes += block.length
+        else:
+            async with self._gate.enter():
+                await self._staging.stage(block, name, md5)
+        self.names[block.index] = name
+        self.staged_bytes += block.length
+        self._share.release(block)
+        self._tell()
+
+    async def _digest(self) -> None:
+        """Digest blocks in order; ends when all that were read are digested."""
+        index = 0
+        while True:
+            await self._to_digest.get()
+            while (block := self._full.pop(index, None)) is not None:
+                await self._digests.add(block.pieces(), block.length)
+                self._share.release(block)
+                index += 1
+            if not self._full and self._is_taken() and not self._readers:
+                return
+
+    def _take(self) -> int | None:
+        while self._next in self._skips:
+            self._next += 1
+        if self._is_taken():
+            return None
+        self._share.claim(self._next)
+        self._next += 1
+        return self._next - 1
+
+    def _is_taken(self) -> bool:
+        """Whether every block was given to a reader."""
+        if self._plan.count is None:
+            return self._ended
+        return self._next >= self._plan.count
+
+    def _refused(self, retry_after: float | None) -> None:
+        self._pace.refused(asyncio.get_running_loop().time(), retry_after)
+
+    def _tell(self, *, final: bool = False) -> None:
+        if self._progress is None:
+            return
+        now = asyncio.get_running_loop().time()
+        if final or now - self._told >= PROGRESS_SECONDS:
+            self._told = now
+            self._progress(self.staged_bytes, self._media.size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A stretch of time over which throughput is measured."""
+
+    began: float
+    received: int
+    waited: float
+
+    def shows(self, now: float, received: int, waited: float, readers: int) -> tuple[float, float]:
+        """Bytes a second, and the share of the readers' time spent waiting for buffers."""
+        took = now - self.began
+        return (received - self.received) / took, (waited - self.waited) / (took * max(1, readers))
+
+
+class _Ahead:
+    """A request sent before its block's turn."""
+
+    def __init__(self, index: int, reading: Reading) -> None:
+        self.index = index
+        self._reading = reading
+        self._sending = asyncio.create_task(reading.begin())
+        self._sending.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def reading(self) -> Reading:
+        await self._sending
+        return self._reading
+
+    def close(self) -> None:
+        self._sending.cancel()
+        self._reading.close()
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first failure; what else was cancelled because of it does not matter."""
+    for failure in failures.exceptions:
+        return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure
+    return failures

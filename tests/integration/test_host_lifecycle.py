@@ -1,0 +1,125 @@
+"""How the Functions host stops, dies, restarts, and what becomes of the messages it was working on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from azure.storage.queue.aio import QueueServiceClient
+
+from local.host.storage import create_if_missing
+from tests.integration.host_fixtures import SAMPLE, HostProcess, SampleQueues, host_process, sample_environment
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from local.azurite import Azurite
+
+
+@pytest.fixture
+async def own_queues(azurite: Azurite, tmp_path: Path) -> AsyncIterator[SampleQueues]:
+    service = QueueServiceClient.from_connection_string(azurite.connection_string)
+    async with SampleQueues(service, tmp_path / "notes") as queues:
+        yield queues
+
+
+@asynccontextmanager
+async def sample(
+    azurite: Azurite, queues: SampleQueues, *arguments: str, **settings: str
+) -> AsyncIterator[HostProcess]:
+    environment = sample_environment(azurite, queues) | {"AzureWebJobs.tick.Disabled": "true"}
+    environment |= {f"AzureFunctionsJobHost__{name}": value for name, value in settings.items()}
+    async with host_process(queues.notes_file.parent, SAMPLE, "--no-auth", *arguments, environment=environment) as host:
+        await host.says("Host started")
+        yield host
+
+
+async def test_a_graceful_stop_lets_functions_finish_and_ends_with_0(
+    azurite: Azurite, own_queues: SampleQueues
+) -> None:
+    async with sample(azurite, own_queues) as host:
+        await own_queues.send({"id": "finishing", "seconds": 0.6})
+        await own_queues.noted("work", "finishing")
+        assert await host.terminate() == 0
+    assert own_queues.notes("worked", "finishing")
+    assert await own_queues.raw(own_queues.name).peek_messages() == []
+
+
+async def test_what_does_not_finish_is_handed_back_so_that_the_next_host_takes_it_at_once(
+    azurite: Azurite, own_queues: SampleQueues
+) -> None:
+    # The lease is ten minutes: only a message that was handed back comes to the second host within the test.
+    async with sample(azurite, own_queues, "--stop-grace", "0.1", functionTimeout="00:10:00") as host:
+        await own_queues.send({"id": "interrupted", "seconds": 300})
+        await own_queues.noted("work", "interrupted")
+        assert await host.terminate() == 0
+        assert "was not finished and is handed back" in host.output
+    async with sample(azurite, own_queues, "--stop-grace", "0.1", functionTimeout="00:10:00"):
+        first, second = await own_queues.noted("work", "interrupted", times=2)
+    assert (first["count"], second["count"]) == (1, 2)
+    assert own_queues.notes("worked") == []
+
+
+async def test_a_killed_hosts_message_is_finished_by_the_next_one_after_its_lease(
+    azurite: Azurite, own_queues: SampleQueues
+) -> None:
+    async with sample(azurite, own_queues, "--queue-lease", "1") as host:
+        await own_queues.send({"id": "orphan", "seconds": 1})
+        await own_queues.noted("work", "orphan")
+        await host.kill()
+    assert own_queues.notes("worked") == []
+    async with sample(azurite, own_queues, "--queue-lease", "1"):
+        await own_queues.noted("worked", "orphan")
+        assert await own_queues.take(own_queues.done) == "orphan"
+    assert [note["count"] for note in own_queues.notes("work", "orphan")] == [1, 2]
+
+
+async def test_a_function_that_cannot_be_ended_after_its_timeout_makes_the_host_start_anew(
+    azurite: Azurite, own_queues: SampleQueues
+) -> None:
+    async with sample(azurite, own_queues, "--stop-grace", "0.2", functionTimeout="00:00:00.5") as host:
+        url, process = host.url, host.process.pid
+        await own_queues.send({"id": "bystander", "seconds": 0})
+        await own_queues.noted("worked", "bystander")
+        with pytest.raises(aiohttp.ClientError):
+            # Blocks the worker's event loop for a minute; the host itself is not blocked.
+            status, _ = await host.get("/api/answer/blocking")
+            raise aiohttp.ClientError(status)
+        await host.says("Host started", times=2)
+        assert host.url == url
+        assert host.process.pid == process
+        assert (await host.get("/api/echo/again"))[0] == 200
+
+
+async def test_a_blocked_event_loop_does_not_keep_the_host_from_answering_and_stopping(
+    azurite: Azurite, own_queues: SampleQueues
+) -> None:
+    async with sample(azurite, own_queues, "--stop-grace", "0.2") as host:
+        blocked = asyncio.create_task(host.get("/api/answer/blocking"))
+        await host.says("Executing 'Functions.answer'")
+        status, body = await host.get("/admin/host/status")
+        assert (status, json.loads(body)["state"]) == (200, "Running")
+        assert await host.terminate() == 0
+        await asyncio.wait({blocked})
+        assert isinstance(blocked.exception(), aiohttp.ClientError) or blocked.result()[0] >= 500
+
+
+async def test_settings_of_host_json_are_overridden_by_the_environment(
+    azurite: Azurite, own_queues: SampleQueues
+) -> None:
+    overrides = {"extensions__http__routePrefix": "v2", "extensions__queues__messageEncoding": "none"}
+    async with sample(azurite, own_queues, **overrides) as host:
+        assert (await host.get("/v2/echo/1"))[0] == 200
+        assert (await host.get("/api/echo/1"))[0] == 404
+        raw = own_queues.raw(own_queues.name)
+        await create_if_missing(raw)
+        await raw.send_message(json.dumps({"id": "plain"}))
+        await own_queues.noted("worked", "plain")
+        done = own_queues.raw(own_queues.done)
+        while "plain" not in [message.content async for message in done.receive_messages(visibility_timeout=1)]:
+            pass

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from local.acs.faults import FaultKind, FaultOrder, Faults, Target
+from local.clock import Clock
+
+
+def order(**fields: Any) -> FaultOrder:
+    return FaultOrder.model_validate(fields)
+
+
+def test_a_fault_is_met_as_often_as_it_was_ordered() -> None:
+    faults = Faults(Clock())
+    fault = faults.add(order(kind="status", status=503, times=2))
+    met = [faults.meet(Target.CONTENT).main is not None for _ in range(3)]
+    assert met == [True, True, False]
+    assert fault.hits == 2
+
+
+def test_faults_are_met_one_after_the_other() -> None:
+    faults = Faults(Clock())
+    faults.add(order(kind="503"))
+    faults.add(order(kind="empty"))
+    met = [faults.meet(Target.CONTENT).kinds for _ in range(3)]
+    assert met == [["status"], ["empty"], []]
+
+
+def test_what_slows_goes_together_with_what_breaks() -> None:
+    faults = Faults(Clock())
+    faults.add(order(kind="rate", bytesPerSecond=10))
+    faults.add(order(kind="cut", afterBytes=5))
+    mischief = faults.meet(Target.CONTENT)
+    assert FaultKind.RATE in mischief.modifiers
+    assert mischief.main is not None
+    assert mischief.main.kind is FaultKind.CUT
+
+
+def test_a_fault_meets_only_its_target_and_document() -> None:
+    faults = Faults(Clock())
+    faults.add(order(kind="cut", afterBytes=5, documentId="a", target="metadata"))
+    assert not faults.meet(Target.CONTENT, "a").kinds
+    assert not faults.meet(Target.METADATA, "b").kinds
+    assert faults.meet(Target.METADATA, "a").kinds == ["cut"]
+
+
+def test_a_fault_goes_when_its_emulated_time_is_over() -> None:
+    clock = Clock()
+    faults = Faults(clock)
+    faults.add(order(kind="503", times=None, forSeconds=6 * 3600))
+    assert faults.meet(Target.GET).kinds
+    clock.advance(6 * 3600)
+    assert not faults.meet(Target.GET).kinds
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"kind": "cut"}, "needs afterBytes"),
+        ({"kind": "empty", "status": 500}, "does not take status; it takes no parameters"),
+        ({"kind": "cut", "afterBytes": 1, "target": "start"}, "needs target content or metadata"),
+        ({"kind": "start-failed", "target": "get"}, "needs target start"),
+        ({"kind": "nonsense"}, "'status', 'html'"),
+        ({"kind": "503", "target": "nonsense"}, "'start', 'get'"),
+        ({"kind": "503", "unknown": 1}, "Extra inputs"),
+        ({"kind": "redirect", "target": "get"}, "needs location"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused_with_what_would(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        order(**fields)

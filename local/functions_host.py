@@ -132,23 +132,23 @@ class FunctionsHost:
             return False
 
 
+def program(kind: HostKind) -> list[str]:
+    """Return the command that runs a Functions host of this kind; raises `LocalProblem` if it is not installed."""
+    if kind is HostKind.LOCAL:
+        return [sys.executable, "-m", "local", "host"]
+    func = shutil.which("func")
+    if func is None:
+        raise LocalProblem(
+            "HOST=func asks for Azure Functions Core Tools and there is no `func` on PATH: install them "
+            "(https://learn.microsoft.com/azure/azure-functions/functions-run-local), or leave HOST=func away to use "
+            "this project's own host"
+        )
+    return [func, "start"]
+
+
 def _command(options: FunctionsHostOptions) -> list[str]:
-    match options.kind:
-        case HostKind.FUNC:
-            func = shutil.which("func")
-            if func is None:
-                raise LocalProblem(
-                    "HOST=func asks for Azure Functions Core Tools and there is no `func` on PATH: install them "
-                    "(https://learn.microsoft.com/azure/azure-functions/functions-run-local) or leave HOST=func away "
-                    "to use this project's own host"
-                )
-            return [func, "start", "--port", str(options.port)]
-        case HostKind.LOCAL:
-            lease = [] if options.queue_lease is None else ["--queue-lease", f"{options.queue_lease:g}"]
-            return [
-                *(sys.executable, "-m", "local", "host"),
-                *("--root", str(options.root)),
-                *("--host", options.host, "--port", str(options.port)),
-                *("--keys", str(options.keys)),
-                *lease,
-            ]
+    command = [*program(options.kind), "--port", str(options.port)]
+    if options.kind is HostKind.FUNC:
+        return command
+    lease = [] if options.queue_lease is None else ["--queue-lease", f"{options.queue_lease:g}"]
+    return [*command, "--root", str(options.root), "--host", options.host, "--keys", str(options.keys), *lease]

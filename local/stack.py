@@ -22,11 +22,16 @@ from local.azurite import Azurite, AzuriteOptions
 from local.choices import HostKind
 from local.clock import Clock
 from local.eventgrid.emulator import EventGridEmulator
+from local.eventgrid.errors import EventGridError
 from local.eventgrid.options import EventGridOptions
 from local.eventgrid.retries import EndpointType
+from local.eventgrid.schemas import EventSchema
 from local.eventgrid.subscriptions import DeadLetterDestination, EventFilter, RetryPolicy, SubscriptionSettings
 from local.functions_host import FunctionsHost, FunctionsHostOptions
+from local.functions_host import program as functions_host_program
+from local.host.errors import SettingsError
 from local.host.keys import Keys, load_or_create
+from local.problems import LocalProblem
 from local.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -124,6 +129,9 @@ class Stack:
     async def __aenter__(self) -> Self:
         try:
             await self._start()
+        except (EventGridError, SettingsError) as error:
+            await self._exits.aclose()
+            raise LocalProblem(str(error)) from error
         except BaseException:
             await self._exits.aclose()
             raise
@@ -189,7 +197,8 @@ class Stack:
 
     async def _start(self) -> None:
         options = self.options
-        # All ports first: whoever started a second stack by mistake hears it before anything is done.
+        # What can be known first: whoever started a second stack by mistake hears it before anything is done.
+        functions_host_program(options.functions_host)
         acs_port = ports.claim("127.0.0.1", options.acs_port, "the ACS emulator", "--acs-port")
         acs_second = ports.claim(
             "127.0.0.1", options.acs_second_port, "the ACS emulator's second media origin", "--acs-second-port"
@@ -235,7 +244,7 @@ class Stack:
         self._exits.push_async_callback(self._stop_hosts)
         await self.host.start()
         self._progress(f"the Functions host runs the app at {self.url}")
-        await self._subscribe()
+        await self.subscribe()
         self._progress("Event Grid delivers to the app")
 
     async def _stop_hosts(self) -> None:
@@ -252,11 +261,21 @@ class Stack:
         async with self.queue_service() as queues:
             await queues.create_queue(CHUNK_QUEUE)
 
-    async def _subscribe(self) -> None:
+    async def subscribe(self, schema: EventSchema = EventSchema.EVENT_GRID, name: str = SUBSCRIPTION) -> None:
+        """Make the subscription that delivers to the app, or change it.
+
+        Parameters
+        ----------
+        schema
+            In which events are delivered.
+        name
+            Another name makes another subscription beside the first.
+        """
         await self.eventgrid.create_subscription(
             TOPIC,
             SubscriptionSettings(
-                name=SUBSCRIPTION,
+                name=name,
+                event_delivery_schema=schema,
                 endpoint=(
                     f"{self.url}/runtime/webhooks/EventGrid?functionName={EVENT_FUNCTION}"
                     f"&code={self.keys.event_grid_key}"

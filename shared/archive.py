@@ -7,6 +7,7 @@ manifest what arrived. Both can be repeated, run twice at once, or be cut off an
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from dataclasses import replace
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 
 METADATA_LIMIT = 16 * 1024 * 1024
 """Largest metadata file that is read, in bytes; real ones have some kilobytes."""
+
+
+COPY_TIME = timedelta(minutes=25)
+"""How long one invocation copies before it hands the rest on; host.json's functionTimeout is 5 minutes more."""
 
 
 class Archive:
@@ -193,6 +198,8 @@ class Archive:
                 self._container.get_blob_client(name),
                 document_id=message.chunk.document_id,
                 content_type=media.format.content_type,
+                progress=_log_progress,
+                deadline=asyncio.get_running_loop().time() + COPY_TIME.total_seconds(),
             )
         return MediaFile(blob=name, size=copied.size, md5=copied.md5, sha256=copied.sha256)
 
@@ -240,6 +247,11 @@ class Archive:
 
     def _finding(self, error: ArchiverError) -> dict[str, Any]:
         return {"raisedAt": wire_time(self._now()), "error": type(error).__name__, "reason": str(error)}
+
+
+def _log_progress(done: int, size: int | None) -> None:
+    if done != size:
+        log.info("chunk.progress", bytes=done, of=size)
 
 
 def _digest(text: str) -> str:

@@ -109,7 +109,12 @@ class Manifest(_Model):
         return known is not None and known.document_id != chunk.document_id
 
     def announced(self, files: RecordingFiles) -> Manifest:
-        """Return the manifest after an event; a chunk whose index another document has is left out."""
+        """Return the manifest after an event; a chunk whose index another document has is left out.
+
+        An event with nothing but such chunks is about something else, and changes nothing.
+        """
+        if all(self.conflicts(chunk) for chunk in files.chunks):
+            return self
         chunks = {chunk.index: chunk for chunk in self.chunks}
         for chunk in files.chunks:
             known = chunks.setdefault(chunk.index, ArchivedChunk(index=chunk.index, document_id=chunk.document_id))

@@ -18,9 +18,10 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     import aiohttp
+    from azure.communication.callautomation.aio import CallAutomationClient
     from azure.identity.aio import DefaultAzureCredential
-    from azure.storage.blob.aio import ContainerClient
-    from azure.storage.queue.aio import QueueClient
+    from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+    from azure.storage.queue.aio import QueueServiceClient
 
     from shared.archive import Archive
     from shared.control import Control
@@ -49,9 +50,10 @@ class Services:
         from shared.transfer import Transfer
 
         settings = self.settings
+        container = self._container
         return Archive(
-            self._container,
-            Catalog(self._container),
+            container,
+            Catalog(container),
             Source(self._session, self._signer, settings.trusted_origins),
             Transfer(block_mib=settings.block_mib, concurrency=settings.concurrency),
             origins=settings.trusted_origins,
@@ -61,36 +63,49 @@ class Services:
     @cached_property
     def control(self) -> Control:
         """What starts and stops recordings."""
-        from azure.communication.callautomation.aio import CallAutomationClient
-        from azure.core.credentials import AzureKeyCredential
-
         from shared.control import Control
 
-        service = self.settings.service
-        credential: Any = AzureKeyCredential(service.access_key) if service.access_key else self._credential
-        return Control(CallAutomationClient(service.endpoint, credential, retry_total=2))
+        return Control(self._control_client)
 
     @cached_property
     def health(self) -> Health:
         """What tells which dependency cannot be reached."""
         from shared.health import Health
 
-        return Health(self._container, self._queue, self.control)
+        return Health(self._container, self._queue_service.get_queue_client(QUEUE), self.control)
+
+    async def close(self) -> None:
+        """Close every client that was made."""
+        for name in ("_blob_service", "_queue_service", "_control_client", "_session", "_credential"):
+            if name in self.__dict__:
+                await getattr(self, name).close()
+
+    @property
+    def _container(self) -> ContainerClient:
+        return self._blob_service.get_container_client(self.settings.container)
 
     @cached_property
-    def _container(self) -> ContainerClient:
+    def _control_client(self) -> CallAutomationClient:
+        from azure.communication.callautomation.aio import CallAutomationClient
+        from azure.core.credentials import AzureKeyCredential
+
+        service = self.settings.service
+        credential: Any = AzureKeyCredential(service.access_key) if service.access_key else self._credential
+        return CallAutomationClient(service.endpoint, credential, retry_total=2)
+
+    @cached_property
+    def _blob_service(self) -> BlobServiceClient:
         from azure.storage.blob.aio import BlobServiceClient
 
-        return self._storage(BlobServiceClient, self.settings.storage.blob_uri).get_container_client(
-            self.settings.container
-        )
+        client: BlobServiceClient = self._storage(BlobServiceClient, self.settings.storage.blob_uri)
+        return client
 
     @cached_property
-    def _queue(self) -> QueueClient:
+    def _queue_service(self) -> QueueServiceClient:
         from azure.storage.queue.aio import QueueServiceClient
 
-        service: QueueServiceClient = self._storage(QueueServiceClient, self.settings.storage.queue_uri)
-        return service.get_queue_client(QUEUE)
+        client: QueueServiceClient = self._storage(QueueServiceClient, self.settings.storage.queue_uri)
+        return client
 
     def _storage(self, client: Any, address: str | None) -> Any:
         if self.settings.storage.connection_string:

@@ -52,6 +52,8 @@ class Source:
         Where requests may be sent.
     stall_seconds
         How long a connection may bring nothing before it is cut. There is no limit to how long a file may take.
+    probe_bytes
+        How much of a media file the first request asks for.
     sleep
         Waits between tries; replaceable in tests.
     """
@@ -63,12 +65,14 @@ class Source:
         origins: TrustedOrigins,
         *,
         stall_seconds: float = 30,
+        probe_bytes: int = PROBE_BYTES,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._session = session
         self._signer = signer
         self._origins = origins
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=stall_seconds, sock_read=stall_seconds)
+        self._probe_bytes = probe_bytes
         self.sleep = sleep
 
     async def read(self, url: str, *, limit: int) -> bytes:
@@ -202,7 +206,7 @@ class Source:
 
     async def _open(self, url: str, announced: Format | None) -> Media:
         began = asyncio.get_running_loop().time()
-        answer = await self.answer(url, 0, PROBE_BYTES)
+        answer = await self.answer(url, 0, self._probe_bytes)
         latency = asyncio.get_running_loop().time() - began
         try:
             head = await answer.read(HEAD_BYTES)

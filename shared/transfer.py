@@ -81,13 +81,13 @@ class Transfer:
     Parameters
     ----------
     block_mib
-        MiB of a block.
+        MiB of a block; a fraction will do.
     concurrency
         The most connections to the source a copy, and the most uploads in all.
     """
 
-    def __init__(self, *, block_mib: int, concurrency: int) -> None:
-        self._block_size = block_mib * MIB
+    def __init__(self, *, block_mib: float, concurrency: int) -> None:
+        self._block_size = int(block_mib * MIB)
         self._limit = concurrency
         self._pool = Pool(max(BUFFER_MIB * MIB, 2 * self._block_size))
         self._gate = Gate(concurrency)

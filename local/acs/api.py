@@ -62,14 +62,12 @@ class RecordingApi:
         async def guarded(request: web.Request) -> web.StreamResponse:
             record = request[RECORD]
             record.target, record.recording_id = target, request.match_info.get("recording_id")
-            mischief = record.met(self._faults.meet(target))
-            slow = mischief.modifiers.get(FaultKind.LATENCY)
-            if slow is not None and slow.latency_seconds:
-                await asyncio.sleep(slow.latency_seconds)
             refusal = await self._gate.refuse_unsigned(request, {request.headers.get("Host", "")})
             refusal = refusal or _refuse_version(request)
             if refusal is not None:
                 return refusal
+            mischief = record.met(self._faults.meet(target))
+            await asyncio.sleep(mischief.latency(0.0))
             if mischief.main is not None and (answer := mischievous_answer(request, mischief.main)) is not None:
                 return answer
             try:

@@ -196,6 +196,11 @@ class Mischief:
     modifiers: dict[FaultKind, FaultOrder] = field(default_factory=dict)
     main: FaultOrder | None = None
 
+    def latency(self, otherwise: float) -> float:
+        """Return the real seconds before the answer begins."""
+        slow = self.modifiers.get(FaultKind.LATENCY)
+        return otherwise if slow is None or slow.latency_seconds is None else slow.latency_seconds
+
     @property
     def kinds(self) -> list[str]:
         """Names of all faults that were met."""

@@ -54,7 +54,11 @@ class Gate:
         @web.middleware
         async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.path.startswith("/control"):
-                return await handler(request)
+                try:
+                    return await handler(request)
+                except web.HTTPException as exc:
+                    message = f"{request.method} {request.path} is not a control route: {exc.reason}."
+                    return web.json_response({"error": {"message": message}}, status=exc.status)
             path, _, query = request.raw_path.partition("?")
             record = RequestRecord(
                 time=stamp(self._service.now()),

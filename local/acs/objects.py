@@ -88,18 +88,14 @@ class ObjectRoutes:
         app.router.add_delete("/v1/objects/{document_id}", self._delete)
 
     async def _get(self, request: web.Request, target: Target, *, second: bool) -> web.StreamResponse:
-        mischief = self._meet(request, target)
         options = self._service.options
-        slow = mischief.modifiers.get(FaultKind.LATENCY)
-        latency = options.latency if slow is None or slow.latency_seconds is None else slow.latency_seconds
-        if latency:
-            await asyncio.sleep(latency)
-        chunk, refusal = await self._authorized_chunk(request)
-        if chunk is None:
-            return refusal
-        order = mischief.main
-        if order is not None and (answer := mischievous_answer(request, order)) is not None:
+        mischief, answer = await self._before(request, target, options.latency)
+        if answer is not None:
             return answer
+        chunk = self._chunk(request)
+        if chunk is None:
+            return _missing()
+        order = mischief.main
         redirected = order is not None and order.kind is FaultKind.REDIRECT
         if not second and (redirected or (options.redirect_content and target is Target.CONTENT)):
             location = f"{self._second_origin()}{request.path}?{SECOND_QUERY}"
@@ -154,30 +150,34 @@ class ObjectRoutes:
                 return Manner(rate)
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
-        mischief = self._meet(request, Target.DELETE)
-        slow = mischief.modifiers.get(FaultKind.LATENCY)
-        if slow is not None and slow.latency_seconds:
-            await asyncio.sleep(slow.latency_seconds)
-        chunk, refusal = await self._authorized_chunk(request)
-        if chunk is None:
-            return refusal
-        if mischief.main is not None and (answer := mischievous_answer(request, mischief.main)) is not None:
+        _, answer = await self._before(request, Target.DELETE, 0.0)
+        if answer is not None:
             return answer
+        chunk = self._chunk(request)
+        if chunk is None:
+            return _missing()
         chunk.deleted = True
         return web.Response(status=200)
 
-    def _meet(self, request: web.Request, target: Target) -> Mischief:
+    async def _before(
+        self, request: web.Request, target: Target, latency: float
+    ) -> tuple[Mischief, web.StreamResponse | None]:
+        """Check the signature and meet the faults; the second value is the answer where that decides it.
+
+        Requests that are not signed meet no fault, so that a stranger does not use up what was ordered.
+        """
         record = request[RECORD]
         record.target, record.document_id = target, request.match_info["document_id"]
-        return record.met(self._faults.meet(target, record.document_id))
-
-    async def _authorized_chunk(self, request: web.Request) -> tuple[Chunk | None, web.Response]:
-        """Return the chunk that is asked for, or None and the answer that refuses it."""
         if (refusal := await self._refuse(request)) is not None:
-            return None, refusal
+            return Mischief(), refusal
+        mischief = record.met(self._faults.meet(target, record.document_id))
+        await asyncio.sleep(mischief.latency(latency))
+        return mischief, None if mischief.main is None else mischievous_answer(request, mischief.main)
+
+    def _chunk(self, request: web.Request) -> Chunk | None:
         chunk = self._service.recordings.stored(request.match_info["document_id"])
         gone = chunk is None or chunk.deleted or self._service.now() >= chunk.expires
-        return None if gone else chunk, service_error(404, "NotFound", "The object does not exist.")
+        return None if gone else chunk
 
     async def _refuse(self, request: web.Request) -> web.Response | None:
         """Return the 401 for a request that is not signed for the resource itself.
@@ -195,3 +195,7 @@ class ObjectRoutes:
         name = host.rpartition(":")[0] if ":" in host else host
         same = {other for other in known if other in (host, name) or other.startswith(f"{name}:")}
         return await self._gate.refuse_unsigned(request, same)
+
+
+def _missing() -> web.Response:
+    return service_error(404, "NotFound", "The object does not exist.")

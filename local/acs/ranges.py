@@ -37,9 +37,9 @@ def parse_range(header: str | None, length: int) -> tuple[int, int] | None:
             raise UnsatisfiableRangeError
         return length - suffix, length
     start = int(match[1])
-    stop = int(match[2]) + 1 if match[2] else length
-    if stop <= start:
+    if match[2] and int(match[2]) < start:
         return None
     if start >= length:
         raise UnsatisfiableRangeError
+    stop = int(match[2]) + 1 if match[2] else length
     return start, min(stop, length)

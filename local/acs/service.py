@@ -255,14 +255,13 @@ class RecordingService:
         options = recording.options
         on_channel = recording.channels() if options.channel_type is ChannelType.UNMIXED else {}
         channels = max(on_channel.values(), default=0) + 1
-        chunks = []
-        for plan in plans:
+
+        async def made(plan: ChunkPlan) -> Chunk:
             heard = recording.call.heard(plan.begin, plan.end)
+            origin = recording.call.started
             spec = MediaSpec(
                 format=options.format,
-                spans=tuple(
-                    Span(s.begin - recording.call.started, s.end - recording.call.started) for s in plan.recorded
-                ),
+                spans=tuple(Span(span.begin - origin, span.end - origin) for span in plan.recorded),
                 channels=channels,
                 voices=max(min(len(heard), MAX_CHANNELS), 1) if channels == 1 else channels,
                 frame_rate=self.options.frame_rate,
@@ -284,12 +283,14 @@ class RecordingService:
                 expires=0,
             )
             self._write_metadata(recording, chunk, swap_types=swap_types)
-            chunks.append(chunk)
+            return chunk
+
+        chunks = await asyncio.gather(*(made(plan) for plan in plans))
         now = self.now()
         for chunk in chunks:
             chunk.available, chunk.expires = now, now + round(self.options.retention * 1000)
             self.recordings.store(chunk)
-        recording.chunks = chunks
+        recording.chunks = list(chunks)
         recording.processing = Processing.READY
 
     def _write_metadata(self, recording: Recording, chunk: Chunk, *, swap_types: bool) -> None:

@@ -45,7 +45,7 @@ class ConsoleHandler(logging.Handler):
             # While it loads the app its errors become the host's own refusal, without a traceback through the library.
             return record.levelno == logging.WARNING or (record.levelno > logging.WARNING and not self.loading)
         # The host uses the Azure SDK too; what that logs of the host's own polling is nobody's concern.
-        if record.thread == self._host_thread and not record.name.startswith("host") and not self._verbose:
+        if record.thread == self._host_thread and not record.name.startswith("host"):
             return record.levelno >= logging.WARNING
         return record.levelno >= level_of(_category(record), self._levels)
 

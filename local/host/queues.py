@@ -102,7 +102,9 @@ class QueueListener:
         self._lease = lease
         self._queue = queues.client(connection, self.queue_name, where)
         self._poison = queues.client(connection, self.queue_name + POISON_SUFFIX, where)
+        self._stopping = False
         self._wake = asyncio.Event()
+        self._progress = asyncio.Event()
         self._working: dict[asyncio.Task[None], _Leased] = {}
         self._given_up: list[tuple[asyncio.Task[None], _Leased]] = []
 
@@ -115,11 +117,17 @@ class QueueListener:
         """Look for messages at once."""
         self._wake.set()
 
+    def stop(self) -> None:
+        """End :meth:`listen` after the fetch it may be at: one broken off would leave messages leased and unknown."""
+        self._stopping = True
+        self._wake.set()
+        self._progress.set()
+
     async def listen(self) -> None:
-        """Fetch and run until cancelled; storage that is not there is tried again and again."""
+        """Fetch and run until stopped; storage that is not there is tried again and again."""
         interval = FIRST_POLLING_INTERVAL
         troubled = False
-        while True:
+        while not self._stopping:
             # Cleared before the fetch, so that a message announced during it is looked for.
             self._wake.clear()
             try:
@@ -156,24 +164,30 @@ class QueueListener:
             await asyncio.wait({task})
             if leased.settling:
                 continue
-            with contextlib.suppress(AzureError):
-                await self._queue.update_message(leased.id, leased.receipt, visibility_timeout=0)
-                _log.info("Message '%s' of queue '%s' was not finished and is handed back", leased.id, self.queue_name)
+            await self._release(leased)
+
+    async def _release(self, leased: _Leased) -> None:
+        with contextlib.suppress(AzureError):
+            await self._queue.update_message(leased.id, leased.receipt, visibility_timeout=0)
+            _log.info("Message '%s' of queue '%s' was not finished and is handed back", leased.id, self.queue_name)
 
     async def _fetch(self) -> int:
         """Fetch one batch and start its functions; how many messages there were."""
         try:
-            pages = self._queue.receive_messages(
-                messages_per_page=self._settings.batch_size,
-                max_messages=self._settings.batch_size,
-                visibility_timeout=max(1, round(self._lease)),
-            )
-            messages = [message async for message in pages]
+            size, lease = self._settings.batch_size, max(1, round(self._lease))
+            pages = self._queue.receive_messages(messages_per_page=size, visibility_timeout=lease).by_page()
+            # One page is one request; iterating over all would ask until the queue is empty.
+            messages = [message async for message in await anext(pages)]
+        except StopAsyncIteration:
+            return 0
         except ResourceNotFoundError:
             await create_if_missing(self._queue)
             return 0
         for message in messages:
             leased = _Leased(message.id, str(message.pop_receipt), message, str(message.content))
+            if self._stopping:
+                await self._release(leased)
+                continue
             task = asyncio.create_task(self._process(leased))
             self._working[task] = leased
             task.add_done_callback(self._worked)
@@ -181,12 +195,14 @@ class QueueListener:
 
     def _worked(self, task: asyncio.Task[None]) -> None:
         self._working.pop(task, None)
+        self._progress.set()
         if not task.cancelled() and (exception := task.exception()) is not None:
             _log.error("A message of queue '%s' was left to its lease", self.queue_name, exc_info=exception)
 
     async def _until_few_left(self) -> None:
-        while len(self._working) > self._settings.new_batch_threshold:
-            await asyncio.wait(self._working, return_when=asyncio.FIRST_COMPLETED)
+        while len(self._working) > self._settings.new_batch_threshold and not self._stopping:
+            self._progress.clear()
+            await self._progress.wait()
 
     async def _process(self, leased: _Leased) -> None:
         count = leased.message.dequeue_count or 1

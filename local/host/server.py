@@ -69,6 +69,7 @@ class FunctionsHost:
         self._state = "Initializing"
         self._started = time.monotonic()
         self._instance = str(uuid.uuid4())
+        self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._restart = False
         self._functions: list[Function] = []
@@ -76,7 +77,7 @@ class FunctionsHost:
         self._timers: list[TimerListener] = []
         self._listening: list[asyncio.Task[None]] = []
         self._queues = Queues(os.environ)
-        self._worker = Worker(self._root)
+        self._worker = Worker(self._root, self._worker_died)
         self._outputs = Outputs(self._queues, self._settings.queues.message_encoding, self._notify)
         self._invoker = Invoker(
             self._worker, self._outputs, self._settings.function_timeout, self._stuck, grace=options.stop_grace
@@ -119,9 +120,8 @@ class FunctionsHost:
         HostError
             The port is taken, or the app is refused.
         """
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._signalled)
+            self._loop.add_signal_handler(number, self._signalled)
         log = console.install(self._settings.log_levels, verbose=self._options.verbose)
         runner = web.AppRunner(self._application(), access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
@@ -239,7 +239,14 @@ class FunctionsHost:
             listener.notify()
 
     def _stuck(self) -> None:
-        _log.error("A function outlived its timeout and cannot be ended: the host restarts.")
+        self._start_anew("A function outlived its timeout and cannot be ended: the host restarts.")
+
+    def _worker_died(self) -> None:
+        reason = "The worker has ended: the host restarts."
+        self._loop.call_soon_threadsafe(self._start_anew, reason)
+
+    def _start_anew(self, reason: str) -> None:
+        _log.error(reason)
         self._restart = True
         self._stop.set()
 
@@ -248,9 +255,12 @@ class FunctionsHost:
         self._state = "Stopping"
         _log.info("Stopping: waiting for running functions")
         grace = 0.0 if self._restart else self._options.stop_grace
-        for task in self._listening:
-            task.cancel()
-        await asyncio.gather(*self._listening, return_exceptions=True)
+        for listener in self._queue_listeners():
+            listener.stop()
+        for timer in self._timers:
+            timer.stop()
+        if self._listening:
+            await asyncio.wait(self._listening, timeout=5.0)
         await self._invoker.until_idle(grace)
         # First told, then cancelled: a message whose function is broken off is handed back, not counted as failed.
         for listener in self._queue_listeners():

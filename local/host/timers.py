@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from datetime import UTC, datetime, timedelta
@@ -91,6 +92,7 @@ class TimerListener:
             raise AppLoadError(
                 f"Function '{function.name}': the schedule '{function.trigger['schedule']}' cannot be read: {exc}."
             ) from exc
+        self._stopping = asyncio.Event()
         self._function = function
         self._invoker = invoker
         self._status = state / f"{function.name}.json"
@@ -100,8 +102,12 @@ class TimerListener:
         often = self._schedule.after(first) - first < timedelta(minutes=1)
         self._monitored = function.trigger.get("useMonitor") is not False and not often
 
+    def stop(self) -> None:
+        """End :meth:`listen`, after the run it may be at."""
+        self._stopping.set()
+
     async def listen(self) -> None:
-        """Run the function at each occurrence, and at start where it is past due or wants that, until cancelled."""
+        """Run the function at each occurrence, and at start where it is past due or wants that, until stopped."""
         last, due = self._read_status()
         now = datetime.now(UTC)
         if due is not None and due <= now:
@@ -109,11 +115,14 @@ class TimerListener:
             last = await self._run(last, past_due=True)
         elif _is_true(self._function.trigger.get("runOnStartup")):
             last = await self._run(last, past_due=False)
-        while True:
+        while not self._stopping.is_set():
             due = self._schedule.after(datetime.now(UTC))
             self._write_status(last, due)
             # A sleep may end a little early, and the next occurrence would be the same one again.
-            await asyncio.sleep((due - datetime.now(UTC)).total_seconds() + 0.005)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout((due - datetime.now(UTC)).total_seconds() + 0.005):
+                    await self._stopping.wait()
+                return
             last = await self._run(last, past_due=False)
 
     async def _run(self, last: datetime | None, *, past_due: bool) -> datetime:

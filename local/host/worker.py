@@ -25,11 +25,12 @@ from local.host.protocol import Message, ParameterBinding, RpcHttp, StatusResult
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 _running_function: contextvars.ContextVar[str | None] = contextvars.ContextVar("running_function", default=None)
 _functions_by_invocation: dict[str, str] = {}
+_log = logging.getLogger("host.worker")
 
 
 def current_function() -> str | None:
@@ -99,10 +100,14 @@ class Worker:
     ----------
     root
         The folder of function_app.py; becomes first on `sys.path`.
+    on_death
+        Called, in the worker's thread, when a function ended the loop by `sys.exit` and the like; nothing more can run.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, on_death: Callable[[], None]) -> None:
         self._root = root
+        self._on_death = on_death
+        self._stopping = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="worker", daemon=True)
         self._running: dict[str, asyncio.Task[Message]] = {}
@@ -144,6 +149,7 @@ class Worker:
 
     def stop(self) -> None:
         """Stop the loop; functions still running are left behind, in threads that end with the process."""
+        self._stopping = True
         executor = library.get_threadpool_executor()
         if executor is not None:
             executor.shutdown(wait=False, cancel_futures=True)
@@ -155,7 +161,13 @@ class Worker:
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        try:
+            self._loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            # asyncio lets these two end the loop, as they end the worker process in Azure.
+            _log.exception("A function ended the worker")
+        if not self._stopping:
+            self._on_death()
 
     async def _load(self, environment: dict[str, str]) -> list[Function]:
         library.start_threadpool_executor()
@@ -167,11 +179,18 @@ class Worker:
         if answer.result.status != StatusResult.Success:
             raised = answer.result.exception
             raise AppLoadError(_refusal(self._root, raised.message, raised.stack_trace))
+        if handle_event.HttpV2Registry.http_v2_enabled():
+            raise AppLoadError(
+                "The app uses HTTP streaming (azurefunctions-extensions-http-fastapi), which the local host does not "
+                "have: take func.HttpRequest and return func.HttpResponse."
+            )
         indexed = await library.functions_metadata_request(request())
         functions = []
         for metadata in indexed.function_metadata_results or []:
             load = Message(function_id=metadata.function_id, metadata=metadata)
             await library.function_load_request(request(function_load_request=load))
+            if metadata.retry_options is not None:
+                _log.warning("Function '%s': its retry policy is not applied by the local host", metadata.name)
             info = handle_event._functions.get_function(metadata.function_id)
             functions.append(
                 from_metadata(
@@ -212,7 +231,7 @@ def _outcome(task: asyncio.Task[Message]) -> Outcome:
         return Outcome(error="CancelledError: the invocation was cancelled")
     exception = task.exception()
     if exception is not None:
-        logging.getLogger("host.worker").error("The worker library failed", exc_info=exception)
+        _log.error("The worker library failed", exc_info=exception)
         return Outcome(error=f"{type(exception).__name__}: {exception}")
     answer = task.result()
     if answer.result.status != StatusResult.Success:

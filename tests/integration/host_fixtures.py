@@ -129,9 +129,9 @@ class SampleQueues:
                 return found
             await asyncio.sleep(0.05)
 
-    async def take(self, name: str, wanted: Callable[[str], bool] = lambda _: True) -> str:
-        """Wait for a message on a queue and take it away."""
-        queue = self.queue(name)
+    async def take(self, name: str, wanted: Callable[[str], bool] = lambda _: True, *, raw: bool = False) -> str:
+        """Wait for a message on a queue and take it away; `raw` leaves its encoding as it is."""
+        queue = self.raw(name) if raw else self.queue(name)
         while True:
             try:
                 async for message in queue.receive_messages(visibility_timeout=1):

@@ -34,6 +34,14 @@ async def no_process_of(label: str, *, within: float = 30) -> None:
     assert left == []
 
 
+async def some_processes_of(label: str, count: int, *, within: float = 60) -> None:
+    """Wait until `count` processes name `label`."""
+    async with asyncio.timeout(within):
+        found = await processes_of(label)
+        while len(found) < count:
+            found = await processes_of(label)
+
+
 class Command:
     """`python -m local …` as a process with a process group of its own, as a terminal would start it."""
 

@@ -79,16 +79,17 @@ async def test_a_killed_hosts_message_is_finished_by_the_next_one_after_its_leas
     assert [note["count"] for note in own_queues.notes("work", "orphan")] == [1, 2]
 
 
-async def test_a_function_that_cannot_be_ended_after_its_timeout_makes_the_host_start_anew(
-    azurite: Azurite, own_queues: SampleQueues
+@pytest.mark.parametrize("kind", ["blocking", "exit"])
+async def test_a_function_that_cannot_be_ended_or_ends_the_worker_makes_the_host_start_anew(
+    azurite: Azurite, own_queues: SampleQueues, kind: str
 ) -> None:
     async with sample(azurite, own_queues, "--stop-grace", "0.2", functionTimeout="00:00:00.5") as host:
         url, process = host.url, host.process.pid
         await own_queues.send({"id": "bystander", "seconds": 0})
         await own_queues.noted("worked", "bystander")
         with pytest.raises(aiohttp.ClientError):
-            # Blocks the worker's event loop for a minute; the host itself is not blocked.
-            status, _ = await host.get("/api/answer/blocking")
+            # The first blocks the worker's event loop for a minute; the host itself is not blocked.
+            status, _ = await host.get(f"/api/answer/{kind}")
             raise aiohttp.ClientError(status)
         await host.says("Host started", times=2)
         assert host.url == url
@@ -120,6 +121,4 @@ async def test_settings_of_host_json_are_overridden_by_the_environment(
         await create_if_missing(raw)
         await raw.send_message(json.dumps({"id": "plain"}))
         await own_queues.noted("worked", "plain")
-        done = own_queues.raw(own_queues.done)
-        while "plain" not in [message.content async for message in done.receive_messages(visibility_timeout=1)]:
-            pass
+        assert await own_queues.take(own_queues.done, raw=True) == "plain"

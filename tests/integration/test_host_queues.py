@@ -37,13 +37,8 @@ async def test_a_message_comes_with_its_properties(sample_host: HostProcess, sam
 async def test_outputs_are_base64_as_host_json_says(sample_host: HostProcess, sample_queues: SampleQueues) -> None:
     await sample_queues.send({"id": "encoded"})
     await sample_queues.noted("worked", "encoded")
-    raw = sample_queues.raw(sample_queues.done)
     wanted = base64.b64encode(b"encoded").decode()
-    while True:
-        async for message in raw.receive_messages(visibility_timeout=1):
-            if message.content == wanted:
-                await raw.delete_message(message)
-                return
+    assert await sample_queues.take(sample_queues.done, lambda text: text == wanted, raw=True)
 
 
 async def test_a_failed_message_is_tried_again_after_the_visibility_timeout(
@@ -74,11 +69,9 @@ async def test_a_message_in_another_encoding_goes_to_the_poison_queue_at_once(
 ) -> None:
     await sample_queues.send({"id": "makes-the-queue"})
     await sample_queues.raw(sample_queues.name).send_message("{plain}")
-    poison = sample_queues.raw(f"{sample_queues.name}-poison")
     await sample_host.says("is not base64, as host.json's messageEncoding wants it")
     await sample_host.says(f"Moving message to queue '{sample_queues.name}-poison'")
-    while "{plain}" not in [message.content for message in await poison.peek_messages(max_messages=32)]:
-        pass
+    assert await sample_queues.take(f"{sample_queues.name}-poison", lambda text: text == "{plain}", raw=True)
 
 
 async def test_a_lease_is_renewed_while_the_function_runs(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.processes import Command, no_process_of, processes_of
+from tests.integration.processes import Command, no_process_of, processes_of, some_processes_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,9 +36,7 @@ async def test_however_the_stack_is_ended_no_process_is_left(tmp_path: Path, num
 
 async def test_ctrl_c_while_the_stack_starts_leaves_no_process(tmp_path: Path) -> None:
     async with await Command.start("up", "--folder", str(tmp_path), *_ANY_PORTS) as command:
-        async with asyncio.timeout(60):
-            while len(await processes_of(str(tmp_path))) < 3:
-                await asyncio.sleep(0.02)
+        await some_processes_of(str(tmp_path), 3)
         command.signal(signal.SIGINT)
         assert await command.end() == 0, command.output
     assert "Traceback" not in command.output
@@ -57,6 +55,16 @@ async def test_a_taken_port_is_one_sentence_with_the_option_that_moves_it(tmp_pa
     assert f"--{name}-port" in command.lines[-1]
     assert "Traceback" not in command.output
     await no_process_of(str(tmp_path))
+
+
+async def test_func_that_is_not_installed_is_told_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    command = await Command.start("up", "--folder", str(tmp_path), "--functions-host", "func", *_ANY_PORTS)
+    assert await command.end() == 1
+    assert command.lines[-1].startswith("HOST=func asks for Azure Functions Core Tools and there is no `func` on PATH")
+    assert len(command.lines) <= 2, command.output
 
 
 async def test_the_printed_commands_record_and_archive_a_call_when_pasted(tmp_path: Path) -> None:

@@ -73,5 +73,5 @@ def test_no_two_blocks_of_the_padding_are_alike(tmp_path: Path, filling: Filling
 def test_a_size_below_the_media_is_refused_with_the_least_one(tmp_path: Path, filling: Filling) -> None:
     path = tmp_path / "f"
     path.write_bytes(bytes(100))
-    with pytest.raises(ValueError, match="sizeBytes must be 100.*at least 108"):
+    with pytest.raises(ValueError, match=r"sizeBytes must be 100.*at least 108"):
         padded(path, "mp4", 104, filling, 0)

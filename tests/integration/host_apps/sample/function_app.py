@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import sys
 import time
 import typing
 from pathlib import Path
@@ -68,6 +69,8 @@ async def answer(req: func.HttpRequest) -> func.HttpResponse:
             return func.HttpResponse(status_code=204)
         case "slow":
             await asyncio.sleep(30)
+        case "exit":
+            sys.exit(3)
         case "blocking":
             time.sleep(60)  # noqa: ASYNC251 - what a careless function does
     raise ValueError("sample failure")

@@ -3,8 +3,10 @@
 import azure.functions as func
 
 from functions import chunks, health, recording_files, recordings
+from shared import log
 from shared.services import report_settings
 
+log.quiet_sdks()
 report_settings()
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)

@@ -28,7 +28,7 @@ class Price:
     source: str
 
 
-_BLOB = "transcript of azure.microsoft.com/pricing/details/storage/blobs, East US, LRS, May 2026"
+_BLOB = "Azure list price, East US, LRS, as github.com/api-evangelist/microsoft-azure-blob-storage gives it, May 2026"
 _FLEX = "modal.com/blog/azure-function-pricing-guide, East US, May 2025"
 _ASSUMED = "**assumption**"
 

@@ -21,6 +21,11 @@ _bound: contextvars.ContextVar[dict[str, object]] = contextvars.ContextVar("arch
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@+=~-]+")
 
 
+def quiet_sdks() -> None:
+    """Keep the SDKs' line for every HTTP request out of the log; their warnings stay."""
+    logging.getLogger("azure").setLevel(logging.WARNING)
+
+
 @contextmanager
 def fields(**values: object) -> Iterator[None]:
     """Put `values` on every line written inside; None values are left out."""

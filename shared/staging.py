@@ -105,13 +105,20 @@ class Staging:
         AlreadyThere
             The blob is committed.
         """
-        with _storage_errors("list staged blocks"):
+        found: tuple[list[BlobBlock], list[BlobBlock]] | None = None
+
+        async def look() -> None:
+            nonlocal found
             try:
-                committed, staged = await self._blob.get_block_list("all")
+                found = await self._blob.get_block_list("all", retry_hook=self._on_retry)
             except ResourceNotFoundError as error:
                 if _code(error) == "ContainerNotFound":
                     raise
-                return []
+
+        await self._persist(look, "list staged blocks")
+        if found is None:
+            return []
+        committed, staged = found
         # The service answers 404 for a name that has neither; a blob made by Put Blob has no blocks at all.
         if committed or not staged:
             raise AlreadyThere

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from local.acs.terminal import ask, call_lines, each, fault_lines, give_up, recording_lines, seconds, show_answer
 from local.problems import LocalProblem
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 _DEFAULT_URL = "http://127.0.0.1:7080"
-_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 Acs = Annotated[str, typer.Option("--acs", envvar="ACS_EMULATOR", help="Address of the running emulator.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
@@ -28,14 +23,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(_record_commands(), name="record", help="Make finished recordings; list, show, announce them.")
     app.add_typer(_fault_commands(), name="fault", help="Order faults, list them, take them back.")
     app.command("clock", help="Show the emulated time, change its speed, or jump forward.")(clock)
-
-
-def seconds(text: str) -> float:
-    """Read a duration such as `90`, `1.5h`, `24h`, `200ms` as seconds; raises typer.BadParameter."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)", text.strip())
-    if match is None:
-        raise typer.BadParameter(f"{text} is not a duration; write seconds, or a number with ms, s, m, h or d")
-    return float(match[1]) * _UNITS[match[2]]
 
 
 def run_emulator(  # noqa: PLR0917 - each parameter is an option of the command line
@@ -94,7 +81,7 @@ def run_emulator(  # noqa: PLR0917 - each parameter is an option of the command 
         )
         asyncio.run(run(options, clock_rate, typer.echo))
     except (LocalProblem, ValueError) as exc:
-        _give_up(str(exc))
+        give_up(str(exc))
 
 
 def _call_commands() -> typer.Typer:
@@ -112,7 +99,7 @@ def _call_commands() -> typer.Typer:
     ) -> None:
         """Start a call; without participants two are made up."""
         body = {"participants": participant or [], "groupCallId": group, "roomId": room}
-        _print(_ask(acs, "POST", "calls", body=body), as_json, _call_lines)
+        show_answer(ask(acs, "POST", "calls", body=body), as_json, call_lines)
 
     @commands.command("show")
     def show(
@@ -121,8 +108,8 @@ def _call_commands() -> typer.Typer:
         as_json: AsJson = False,
     ) -> None:
         """Show one call, or all."""
-        answer = _ask(acs, "GET", "calls", *([call_id] if call_id else []))
-        _print(answer, as_json, _call_lines if call_id else lambda a: _each(a["calls"], _call_lines, "No calls yet."))
+        answer = ask(acs, "GET", "calls", *([call_id] if call_id else []))
+        show_answer(answer, as_json, call_lines if call_id else lambda a: each(a["calls"], call_lines, "No calls yet."))
 
     @commands.command("join")
     def join(
@@ -133,17 +120,17 @@ def _call_commands() -> typer.Typer:
     ) -> None:
         """Let somebody join a call."""
         body = {"participantId": participant}
-        _print(_ask(acs, "POST", "calls", call_id, "participants", body=body), as_json, _call_lines)
+        show_answer(ask(acs, "POST", "calls", call_id, "participants", body=body), as_json, call_lines)
 
     @commands.command("leave")
     def leave(call_id: str, participant: str, acs: Acs = _DEFAULT_URL, as_json: AsJson = False) -> None:
         """Let somebody leave a call."""
-        _print(_ask(acs, "DELETE", "calls", call_id, "participants", participant), as_json, _call_lines)
+        show_answer(ask(acs, "DELETE", "calls", call_id, "participants", participant), as_json, call_lines)
 
     @commands.command("end")
     def end(call_id: str, acs: Acs = _DEFAULT_URL, as_json: AsJson = False) -> None:
         """End a call, and with it its recordings."""
-        _print(_ask(acs, "DELETE", "calls", call_id), as_json, _call_lines)
+        show_answer(ask(acs, "DELETE", "calls", call_id), as_json, call_lines)
 
     return commands
 
@@ -175,18 +162,18 @@ def _record_commands() -> typer.Typer:
             "sizeBytes": size,
             "announce": announce,
         }
-        _print(_ask(acs, "POST", "recordings", body=body), as_json, _recording_lines)
+        show_answer(ask(acs, "POST", "recordings", body=body), as_json, recording_lines)
 
     @commands.command("list")
     def list_all(acs: Acs = _DEFAULT_URL, as_json: AsJson = False) -> None:
         """List all recordings."""
-        answer = _ask(acs, "GET", "recordings")
-        _print(answer, as_json, lambda a: _each(a["recordings"], _recording_lines, "No recordings yet."))
+        answer = ask(acs, "GET", "recordings")
+        show_answer(answer, as_json, lambda a: each(a["recordings"], recording_lines, "No recordings yet."))
 
     @commands.command("show")
     def show(recording_id: str, acs: Acs = _DEFAULT_URL, as_json: AsJson = False) -> None:
         """Show the truth about one recording."""
-        _print(_ask(acs, "GET", "recordings", recording_id), as_json, _recording_lines)
+        show_answer(ask(acs, "GET", "recordings", recording_id), as_json, recording_lines)
 
     @commands.command("announce")
     def announce(  # noqa: PLR0917 - each parameter is an option of the command line
@@ -213,7 +200,9 @@ def _record_commands() -> typer.Typer:
             "omit": omit or [],
             "swapTypes": swap_types,
         }
-        _print(_ask(acs, "POST", "recordings", recording_id, "announce", body=body), as_json, lambda _: ["announced"])
+        show_answer(
+            ask(acs, "POST", "recordings", recording_id, "announce", body=body), as_json, lambda _: ["announced"]
+        )
 
     return commands
 
@@ -264,12 +253,12 @@ def _fault_commands() -> typer.Typer:
         }
         body: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         body["times"] = times or None
-        _print(_ask(acs, "POST", "faults", body=body), as_json, _fault_lines)
+        show_answer(ask(acs, "POST", "faults", body=body), as_json, fault_lines)
 
     @commands.command("list")
     def list_all(acs: Acs = _DEFAULT_URL, as_json: AsJson = False) -> None:
         """List all faults with how often each was met."""
-        _print(_ask(acs, "GET", "faults"), as_json, lambda a: _each(a["faults"], _fault_lines, "No faults ordered."))
+        show_answer(ask(acs, "GET", "faults"), as_json, lambda a: each(a["faults"], fault_lines, "No faults ordered."))
 
     @commands.command("clear")
     def clear(
@@ -278,8 +267,8 @@ def _fault_commands() -> typer.Typer:
         as_json: AsJson = False,
     ) -> None:
         """Take one fault back, or all."""
-        answer = _ask(acs, "DELETE", "faults", *([fault_id] if fault_id else []))
-        _print(answer, as_json, lambda a: [f"removed {a['removed']}"])
+        answer = ask(acs, "DELETE", "faults", *([fault_id] if fault_id else []))
+        show_answer(answer, as_json, lambda a: [f"removed {a['removed']}"])
 
     return commands
 
@@ -292,63 +281,8 @@ def clock(
 ) -> None:
     """Show the emulated time after changing it as asked."""
     if rate is None and advance is None:
-        answer = _ask(acs, "GET", "clock")
+        answer = ask(acs, "GET", "clock")
     else:
         body = {"rate": rate, "advanceSeconds": None if advance is None else seconds(advance)}
-        answer = _ask(acs, "POST", "clock", body=body)
-    _print(answer, as_json, lambda a: [f"{a['now']}  at {a['rate']:g} emulated seconds a second"])
-
-
-def _ask(acs: str, method: str, *path: str, body: dict[str, Any] | None = None) -> Any:
-    from local.acs.remote import ask  # noqa: PLC0415 - loads the HTTP client, and --help shall be quick
-
-    try:
-        return ask(acs, method, path, body)
-    except LocalProblem as exc:
-        _give_up(str(exc))
-
-
-def _give_up(message: str) -> None:
-    typer.echo(message, err=True)
-    raise typer.Exit(1)
-
-
-def _print(answer: Any, as_json: bool, lines: Callable[[Any], list[str]]) -> None:
-    typer.echo(json.dumps(answer, indent=2) if as_json else "\n".join(lines(answer)))
-
-
-def _each(items: list[Any], lines: Callable[[Any], list[str]], none: str) -> list[str]:
-    return [line for item in items for line in lines(item)] or [none]
-
-
-def _call_lines(call: dict[str, Any]) -> list[str]:
-    fields = ("serverCallId", "callConnectionId", "groupCallId", "roomId")
-    return [
-        f"call {call['callId']}  {call['state']}",
-        *(f"  {name:<17}{call[name]}" for name in fields if call[name]),
-        *(f"  participant      {raw_id}" for raw_id in call["participants"]),
-    ]
-
-
-def _recording_lines(recording: dict[str, Any]) -> list[str]:
-    options = recording["options"]
-    kinds = ("recordingContentType", "recordingChannelType", "recordingFormatType")
-    lines = [
-        f"recording {recording['recordingId']}  {recording['state']}",
-        f"  {'/'.join(options[kind] for kind in kinds)}  {recording['recordedMs'] / 1000:g} s"
-        f"  files {recording['processing']}  events {recording['eventsSent']}",
-    ]
-    for chunk in recording["chunks"]:
-        gone = " deleted" if chunk["deleted"] else " expired" if chunk["expired"] else ""
-        lines.append(
-            f"  chunk {chunk['index']}  {chunk['durationMs'] / 1000:g} s  {chunk['contentLength']} bytes{gone}"
-        )
-        lines.append(f"    {chunk['contentLocation']}")
-    return lines
-
-
-def _fault_lines(fault: dict[str, Any]) -> list[str]:
-    shown = {"id", "kind", "target", "times", "hits", "timesLeft"}
-    extra = " ".join(f"{name}={value}" for name, value in fault.items() if name not in shown)
-    left = "until removed" if fault["timesLeft"] is None else f"{fault['timesLeft']} left"
-    return [f"fault {fault['id']}  {fault['kind']} on {fault['target']}  {extra}  hits {fault['hits']}, {left}"]
+        answer = ask(acs, "POST", "clock", body=body)
+    show_answer(answer, as_json, lambda a: [f"{a['now']}  at {a['rate']:g} emulated seconds a second"])

@@ -12,8 +12,6 @@ from yarl import URL
 
 from local.problems import LocalProblem
 
-DEFAULT_URL = "http://127.0.0.1:7080"
-
 
 def ask(url: str, method: str, path: tuple[str, ...], body: dict[str, Any] | None = None) -> Any:
     """Send one request to a control route and return the decoded answer.

@@ -18,7 +18,7 @@ def host(
     port: Annotated[
         int | None,
         typer.Option(
-            help="HTTP port; 0 takes any free one. [default: Host.LocalHttpPort of local.settings.json, else 7071]",
+            help="HTTP port; 0 takes any free one. Default: LocalHttpPort of local.settings.json, else 7071.",
             min=0,
             max=65535,
             show_default=False,

@@ -260,7 +260,7 @@ class FunctionsHost:
         for timer in self._timers:
             timer.stop()
         if self._listening:
-            await asyncio.wait(self._listening, timeout=5.0)
+            await asyncio.wait(self._listening, timeout=max(grace, 2.0))
         await self._invoker.until_idle(grace)
         # First told, then cancelled: a message whose function is broken off is handed back, not counted as failed.
         for listener in self._queue_listeners():

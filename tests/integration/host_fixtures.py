@@ -212,7 +212,7 @@ async def sample_host(
     environment = sample_environment(azurite, sample_queues)
     folder = tmp_path_factory.mktemp("host")
     async with host_process(
-        folder, SAMPLE, "--queue-lease", "1", "--stop-grace", "0.5", environment=environment
+        folder, SAMPLE, "--queue-lease", "2", "--stop-grace", "0.5", environment=environment
     ) as host:
         await host.says("Host started")
         yield host

@@ -83,12 +83,6 @@ async def test_an_exception_is_500_without_a_word_and_a_traceback_in_the_log(sam
     await sample_host.says('raise ValueError("sample failure")')
 
 
-async def test_a_function_that_outlives_its_timeout_fails_and_the_host_goes_on(sample_host: HostProcess) -> None:
-    assert await sample_host.get("/api/answer/slow") == (500, b"")
-    await sample_host.says("Timeout value of 00:00:03 was exceeded by function: Functions.answer")
-    assert (await sample_host.get("/api/echo/after"))[0] == 200
-
-
 async def test_a_function_key_opens_level_function_and_the_master_key_everything(sample_host: HostProcess) -> None:
     keys = sample_host.keys
 

@@ -68,18 +68,31 @@ async def test_what_does_not_finish_is_handed_back_so_that_the_next_host_takes_i
 async def test_a_killed_hosts_message_is_finished_by_the_next_one_after_its_lease(
     azurite: Azurite, own_queues: SampleQueues
 ) -> None:
-    async with sample(azurite, own_queues, "--queue-lease", "1") as host:
+    async with sample(azurite, own_queues, "--queue-lease", "2") as host:
         await own_queues.send({"id": "orphan", "seconds": 1})
         await own_queues.noted("work", "orphan")
         await host.kill()
     assert own_queues.notes("worked") == []
-    async with sample(azurite, own_queues, "--queue-lease", "1"):
+    async with sample(azurite, own_queues, "--queue-lease", "2"):
         await own_queues.noted("worked", "orphan")
         assert await own_queues.take(own_queues.done) == "orphan"
     assert [note["count"] for note in own_queues.notes("work", "orphan")] == [1, 2]
 
 
-@pytest.mark.parametrize("kind", ["blocking", "exit"])
+async def test_a_function_that_outlives_its_timeout_fails_and_the_host_goes_on(
+    azurite: Azurite, own_queues: SampleQueues
+) -> None:
+    async with sample(azurite, own_queues, functionTimeout="00:00:00.5") as host:
+        assert await host.get("/api/answer/slow") == (500, b"")
+        await host.says("Timeout value of 00:00:00.500 was exceeded by function: Functions.answer")
+        assert (await host.get("/api/echo/after"))[0] == 200
+        await own_queues.send({"id": "too-long", "seconds": 60})
+        first, second = await own_queues.noted("work", "too-long", times=2)
+        assert (first["count"], second["count"]) == (1, 2)
+        assert host.output.count("Host started") == 1
+
+
+@pytest.mark.parametrize("kind", ["blocking", "hanging", "exit"])
 async def test_a_function_that_cannot_be_ended_or_ends_the_worker_makes_the_host_start_anew(
     azurite: Azurite, own_queues: SampleQueues, kind: str
 ) -> None:
@@ -90,7 +103,7 @@ async def test_a_function_that_cannot_be_ended_or_ends_the_worker_makes_the_host
         with pytest.raises(aiohttp.ClientError):
             # The first blocks the worker's event loop for a minute; the host itself is not blocked.
             status, _ = await host.get(f"/api/answer/{kind}")
-            raise aiohttp.ClientError(status)
+            raise aiohttp.ClientError(f"answered with {status}")
         await host.says("Host started", times=2)
         assert host.url == url
         assert host.process.pid == process

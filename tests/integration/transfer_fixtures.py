@@ -32,6 +32,16 @@ if TYPE_CHECKING:
 _HOP_BY_HOP = {"transfer-encoding", "connection", "keep-alive", "host", "content-length"}
 
 
+_OPERATIONS = {
+    ("PUT", "block"): "stage block",
+    ("PUT", "blocklist"): "commit",
+    ("GET", "blocklist"): "list blocks",
+    ("PUT", None): "put blob",
+    ("HEAD", None): "properties",
+    ("GET", None): "read",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Refuses:
     """Storage answers with an error and does nothing."""
@@ -42,7 +52,7 @@ class Refuses:
 
 @dataclass(frozen=True, slots=True)
 class Damages:
-    """A byte of the body arrives as another one."""
+    """A byte of the file arrives as another one; lists and properties are not damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +111,7 @@ class StorageProxy:
             await request.read()
             return web.Response(status=fault.status, headers=fault.headers)
         body = await request.read()
-        if isinstance(fault, Damages):
+        if isinstance(fault, Damages) and name in {"stage block", "put blob"}:
             body = body[:-1] + bytes([body[-1] ^ 1])
         assert self._session is not None
         headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
@@ -121,7 +131,7 @@ class StorageProxy:
                 return web.Response()
             kept = {key: value for key, value in answer.headers.items() if key.lower() not in _HOP_BY_HOP}
             response = web.Response(status=answer.status, body=content, headers=kept)
-            if request.method == "HEAD":
+            if "Content-Length" in answer.headers and request.method == "HEAD":
                 response.headers["Content-Length"] = answer.headers["Content-Length"]
             return response
 
@@ -137,21 +147,8 @@ class _Body(aiohttp.BytesPayload):
 
 def operation(request: web.Request) -> str:
     """Name what a request asks of Blob Storage."""
-    match request.method, request.query.get("comp"), request.query.get("restype"):
-        case "PUT", "block", _:
-            return "stage block"
-        case "PUT", "blocklist", _:
-            return "commit"
-        case "GET", "blocklist", _:
-            return "list blocks"
-        case "PUT", None, None:
-            return "put blob"
-        case "HEAD", None, None:
-            return "properties"
-        case "GET", None, None:
-            return "read"
-        case method, comp, restype:
-            return f"{method} {comp or restype}"
+    asked = request.method, request.query.get("comp", request.query.get("restype"))
+    return _OPERATIONS.get(asked, " ".join(filter(None, asked)))
 
 
 class Store:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from infra.checks.bicep import BicepFile
 from infra.checks.code import Code
 from infra.checks.policy import check_policy, read_report
 from infra.checks.run import check_offline
@@ -205,3 +207,28 @@ def test_a_missing_checkov_is_a_finding_with_its_mend(tmp_path: Path, monkeypatc
     monkeypatch.setenv("PATH", str(tmp_path))
     [finding] = check_policy(tmp_path)
     assert "pip install -r infra/checks/checkov.txt" in finding.message
+
+
+def test_every_alert_has_its_section_in_the_operations_manual() -> None:
+    alerts = (ROOT / ALERTS).read_text()
+    manual = (ROOT / "docs/operations.md").read_text()
+    names = set(re.findall(r"^    name: '([a-z-]+)'$", alerts, re.MULTILINE)) | {"archive-unavailable"}
+    sections = set(
+        re.findall(r"^### ([a-z-]+)$", manual.partition("## Alerts")[2].partition("## Procedures")[0], re.MULTILINE)
+    )
+    assert "'${prefix}-archive-unavailable'" in alerts
+    assert len(names) == 10
+    assert names == sections
+
+
+def test_every_log_event_of_the_code_is_in_the_operations_manual() -> None:
+    manual = (ROOT / "docs/operations.md").read_text()
+    assert {event for event in Code.read(ROOT).log_events if f"`{event}`" not in manual} == set()
+
+
+def test_every_parameter_is_in_the_deployment_manual() -> None:
+    table = (ROOT / "docs/deploy.md").read_text().partition("## Parameters")[2].partition("\n## ")[0]
+    parameters = BicepFile.parse(ROOT / MAIN).of("param")
+    assert {name for name in parameters if f"`{name}`" not in table} == set()
+    variables = set(re.findall(r"readEnvironmentVariable\('(\w+)'", (ROOT / "infra/main.bicepparam").read_text()))
+    assert {name for name in variables if f"`{name}`" not in table} == set()

@@ -35,5 +35,5 @@ def test_the_alerts_are_counted_right() -> None:
     assert topic is not None
     assert logs is not None
     every = [found.text for alert in logs.named_children if (found := at(alert, "every")) is not None]
-    assert METRIC_ALERTS == len([node for node in topic.named_children if node.type == "object"]) + 1
-    assert (LOG_ALERTS_15, LOG_ALERTS_5) == (every.count(b"'PT15M'"), every.count(b"'PT5M'"))
+    assert len([node for node in topic.named_children if node.type == "object"]) + 1 == METRIC_ALERTS
+    assert (every.count(b"'PT15M'"), every.count(b"'PT5M'")) == (LOG_ALERTS_15, LOG_ALERTS_5)

@@ -23,7 +23,16 @@ def test_formats_that_are_recorded_are_recognised_by_their_first_bytes(head: byt
 
 @pytest.mark.parametrize(
     "head",
-    [b"", b"\xff", HTML, b'{"error":{}}', b"RIFF\x00\x00\x00\x00AVI LIST", b"\xff\xf1\x50\x80", b"\x00" * 64, b"\xff" * 64],
+    [
+        b"",
+        b"\xff",
+        HTML,
+        b'{"error":{}}',
+        b"RIFF\x00\x00\x00\x00AVI LIST",
+        b"\xff\xf1\x50\x80",
+        b"\x00" * 64,
+        b"\xff" * 64,
+    ],
 )
 def test_anything_else_is_recognised_as_nothing(head: bytes) -> None:
     assert sniff(head) is None

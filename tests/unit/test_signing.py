@@ -23,7 +23,9 @@ URL = "https://eu-storage.asm.skype.com/v1/objects/0-eus-d1-1/content/video?a=b%
 
 
 async def test_a_media_request_is_signed_for_the_resources_host() -> None:
-    signer = HmacSigner("https://name.communication.azure.com/", KEY, now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    signer = HmacSigner(
+        "https://name.communication.azure.com/", KEY, now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    )
 
     headers = await signer.headers("get", URL)
 
@@ -41,7 +43,7 @@ async def test_a_media_request_is_signed_for_the_resources_host() -> None:
 async def test_the_signature_is_that_of_the_official_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     signer = HmacSigner("https://name.communication.azure.com", KEY)
     ours = await signer.headers("DELETE", URL, b'{"a":1}')
-    request = HttpRequest("DELETE", URL, data='{"a":1}')  # type: ignore[arg-type]  # the policy wants text
+    request = HttpRequest("DELETE", URL, data='{"a":1}')
     monkeypatch.setattr(
         "azure.communication.callautomation._shared.policy.get_current_utc_time", lambda: ours["x-ms-date"]
     )
@@ -62,7 +64,14 @@ async def test_two_requests_have_two_signatures() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "endpoint=https://x", f"accesskey={KEY}", "endpoint=https://x;accesskey=not base64!", f"endpoint=x;accesskey={KEY}"]
+    "text",
+    [
+        "",
+        "endpoint=https://x",
+        f"accesskey={KEY}",
+        "endpoint=https://x;accesskey=not base64!",
+        f"endpoint=x;accesskey={KEY}",
+    ],
 )
 def test_a_malformed_connection_string_is_refused_without_repeating_its_key(text: str) -> None:
     with pytest.raises(SettingsError) as failure:

@@ -166,7 +166,9 @@ async def test_a_break_without_ranges_is_mended_by_passing_over_what_was_read(
     assert await open_all(source, server) == server.content
 
 
-@pytest.mark.parametrize("fault", [Refuses(), Answers(401), Answers(403), Answers(500), Answers(503), Answers(200, HTML)])
+@pytest.mark.parametrize(
+    "fault", [Refuses(), Answers(401), Answers(403), Answers(500), Answers(503), Answers(200, HTML)]
+)
 async def test_a_sporadic_refusal_of_a_part_is_got_over(source: Source, server: SourceServer, fault: Answers) -> None:
     if isinstance(fault, Answers) and fault.body:
         fault = Answers(fault.status, fault.body, {"Content-Type": "text/html"})
@@ -370,7 +372,9 @@ async def test_a_cut_small_file_is_read_again(source: Source, server: SourceServ
 
 
 @pytest.mark.parametrize("status", [200, 202, 204, 404, 410])
-async def test_deleting_counts_a_file_that_is_gone_as_deleted(source: Source, server: SourceServer, status: int) -> None:
+async def test_deleting_counts_a_file_that_is_gone_as_deleted(
+    source: Source, server: SourceServer, status: int
+) -> None:
     server.faults.append(Answers(status))
     await source.delete(server.url)
     assert [request.method for request in server.requests] == ["DELETE"]
@@ -388,4 +392,4 @@ async def test_an_opened_file_that_nobody_reads_leaves_no_connection(
     async with source.open(server.url, format=None):
         pass
     assert session.connector is not None
-    assert not session.connector._acquired  # type: ignore[attr-defined]  # aiohttp has no public count
+    assert not session.connector._acquired

@@ -13,7 +13,9 @@ from shared.errors import Permanent
 MD5 = hashlib.md5(b"", usedforsecurity=False).digest()
 
 
-def plan(size: int | None = 10 * MIB, block_size: int = 4 * MIB, document: str = "doc", content: str = "a") -> BlockPlan:
+def plan(
+    size: int | None = 10 * MIB, block_size: int = 4 * MIB, document: str = "doc", content: str = "a"
+) -> BlockPlan:
     return BlockPlan.of(document, content, size, block_size)
 
 

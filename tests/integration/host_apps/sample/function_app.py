@@ -54,6 +54,13 @@ def files(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse(req.route_params.get("path", ""))
 
 
+@app.route(route="answer/hanging", methods=["GET"])
+def hang(req: func.HttpRequest) -> func.HttpResponse:
+    """Hang in a thread, where nothing can end it."""
+    time.sleep(60)
+    return func.HttpResponse("late")
+
+
 @app.route(route="answer/{kind}", methods=["GET"])
 async def answer(req: func.HttpRequest) -> func.HttpResponse:
     """Answer in different forms."""
@@ -141,6 +148,7 @@ async def work(msg: func.QueueMessage, done: func.Out[str]) -> None:
     if order.get("fail", 0) >= msg.dequeue_count:
         raise RuntimeError(f"sample failure of {order['id']}")
     await asyncio.sleep(order.get("seconds", 0))
+    time.sleep(order.get("blocking", 0))  # noqa: ASYNC251 - what a careless function does
     note("worked", order=order, at=time.time())
     done.set(order["id"])
 

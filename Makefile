@@ -8,6 +8,7 @@ ARGS :=
 
 BIN := .venv/bin
 PYTHON_STAMP := .venv/.stamp
+CHECKOV_STAMP := .venv/checkov/.stamp
 NODE_STAMP := local/azurite/node_modules/.stamp
 
 .DEFAULT_GOAL := help
@@ -22,16 +23,17 @@ demo: setup ## Record an emulated call, archive it, and check every byte (about 
 run: setup ## Start the local stack and keep it up; HOST=func uses Azure Functions Core Tools
 	@$(BIN)/python -m local up --functions-host $(HOST) $(ARGS)
 
-test: setup ## Run all tests: unit, integration and faults, on the real local stack
+test: setup $(CHECKOV_STAMP) ## Run all tests: unit, integration and faults, on the real local stack
 	$(BIN)/python -m pytest $(ARGS)
 
 test-unit: $(PYTHON_STAMP) ## Run the unit tests only; they start no process
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
-check: $(PYTHON_STAMP) ## Lint, formatting, strict types, and the Functions app's doctor
+check: $(PYTHON_STAMP) $(CHECKOV_STAMP) ## Lint, formatting, strict types, the infrastructure, and the Functions app's doctor
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m infra.checks
 	$(BIN)/azure-functions-doctor doctor --path . --hosting-plan flex-consumption
 
 setup: $(PYTHON_STAMP) $(NODE_STAMP) ## Install what is missing: .venv and Azurite
@@ -60,7 +62,14 @@ $(PYTHON_STAMP): pyproject.toml requirements.txt
 		"$$found" -m venv --clear .venv; \
 	fi
 	@echo "Installing the Python packages"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# checkov pins older packages than the app uses, so it has an environment of its own.
+$(CHECKOV_STAMP): infra/checks/checkov.txt $(PYTHON_STAMP)
+	@echo "Installing checkov"
+	@$(BIN)/python -m venv .venv/checkov
+	@.venv/checkov/bin/python -m pip install --quiet --disable-pip-version-check --requirement infra/checks/checkov.txt
 	@touch $@
 
 $(NODE_STAMP): local/azurite/package.json local/azurite/package-lock.json

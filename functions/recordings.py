@@ -1,6 +1,6 @@
 """Control of recordings over HTTP."""
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import azure.functions as func
 
@@ -23,14 +23,14 @@ async def start_recording(req: func.HttpRequest) -> func.HttpResponse:
 @problems_answered
 async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Say how a recording is."""
-    return answer(200, (await services().control.get(req.route_params["recordingId"])).to_wire())
+    return answer(200, (await services().control.get(_recording_id(req))).to_wire())
 
 
 @blueprint.route("recordings/{recordingId}/pause", methods=["POST"])
 @problems_answered
 async def pause_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Pause a recording."""
-    recording_id = req.route_params["recordingId"]
+    recording_id = _recording_id(req)
     await services().control.pause(recording_id)
     return answer(202, {"recordingId": recording_id})
 
@@ -39,7 +39,7 @@ async def pause_recording(req: func.HttpRequest) -> func.HttpResponse:
 @problems_answered
 async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Resume a paused recording."""
-    recording_id = req.route_params["recordingId"]
+    recording_id = _recording_id(req)
     await services().control.resume(recording_id)
     return answer(202, {"recordingId": recording_id})
 
@@ -48,6 +48,11 @@ async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
 @problems_answered
 async def stop_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Stop a recording for good."""
-    recording_id = req.route_params["recordingId"]
+    recording_id = _recording_id(req)
     await services().control.stop(recording_id)
     return answer(202, {"recordingId": recording_id})
+
+
+def _recording_id(req: func.HttpRequest) -> str:
+    """Return the id in the path; the platform leaves `%2F` encoded, lest it end the segment."""
+    return unquote(req.route_params["recordingId"])

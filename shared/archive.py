@@ -10,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import AzureError
 
 from shared import log, names
 from shared.catalog import NO_MANIFEST
@@ -24,6 +27,7 @@ from shared.errors import (
     Permanent,
     Retryable,
     SourceNotReady,
+    StorageUnavailable,
     UntrustedOrigin,
 )
 from shared.events import parse_recording_files, wire_time
@@ -33,7 +37,7 @@ from shared.messages import ChunkMessage
 from shared.metadata import parse_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from azure.storage.blob.aio import ContainerClient
 
@@ -99,7 +103,16 @@ class Archive:
         ----------
         event
             The event's JSON object, in either schema.
+
+        Raises
+        ------
+        StorageUnavailable
+            Nothing is lost as long as the event comes again.
         """
+        with _storage_errors_told():
+            return await self._announce(event)
+
+    async def _announce(self, event: Mapping[str, Any]) -> list[str]:
         try:
             files = parse_recording_files(event, self._now())
         except InvalidEvent as error:
@@ -130,8 +143,12 @@ class Archive:
         Raises
         ------
         Retryable
-            The source is not there now; the message should come again.
+            The source or the storage is not there now; the message should come again.
         """
+        with _storage_errors_told():
+            await self._archive(body)
+
+    async def _archive(self, body: str) -> None:
         try:
             message = ChunkMessage.from_json(body)
         except InvalidEvent as error:
@@ -139,7 +156,8 @@ class Archive:
             return
         with log.fields(recordingId=message.recording_id, callId=message.call_id, documentId=message.chunk.document_id):
             try:
-                await self._archive_chunk(message)
+                with _storage_errors_told():
+                    await self._archive_chunk(message)
             except Retryable as error:
                 if self._now() < message.expires_at:
                     log.warning("chunk.postponed", reason=str(error), error=type(error).__name__)
@@ -247,6 +265,15 @@ class Archive:
 
     def _finding(self, error: ArchiverError) -> dict[str, Any]:
         return {"raisedAt": wire_time(self._now()), "error": type(error).__name__, "reason": str(error)}
+
+
+@contextmanager
+def _storage_errors_told() -> Iterator[None]:
+    try:
+        yield
+    except AzureError as error:
+        code = getattr(error, "error_code", None) or getattr(error, "status_code", None) or type(error).__name__
+        raise StorageUnavailable(f"the archive's storage refused, or did not answer: {code}") from None
 
 
 def _log_progress(done: int, size: int | None) -> None:

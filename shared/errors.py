@@ -9,7 +9,8 @@ ArchiverError
     ├── Retryable          the source or the storage will come back: try again later
     │   ├── SourceUnavailable    no answer, 429, 5xx, 401, a cut or stalled body; may carry `retry_after`
     │   ├── SourceNotReady       an answer that is not the file yet: zero bytes, an HTML page, another format
-    │   └── SourceChanged        the file changed while it was being read
+    │   ├── SourceChanged        the file changed while it was being read
+    │   └── StorageUnavailable   the archive's own storage refused, or did not answer
     ├── Permanent          trying again changes nothing: an operator has to look
     │   ├── UntrustedOrigin      the file, or a redirect, is somewhere credentials must not go
     │   └── ArchiveConflict      another file is archived under this name already; it is kept
@@ -99,6 +100,13 @@ class SourceNotReady(Retryable):
 
 class SourceChanged(Retryable):
     """The file at the service changed while it was being read."""
+
+
+class StorageUnavailable(Retryable):
+    """The archive's own storage refused an operation, or did not answer.
+
+    Stands in for the storage SDK's errors, whose texts can hold parts of a signature.
+    """
 
 
 class Permanent(CopyError):  # noqa: N818

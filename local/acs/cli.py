@@ -223,7 +223,9 @@ def _fault_commands() -> typer.Typer:
             str | None, typer.Option(help="start, get, pause, resume, stop, content, metadata, delete or any.")
         ] = None,
         document: Annotated[str | None, typer.Option(help="Only this documentId.")] = None,
-        times: Annotated[int, typer.Option(help="How many requests it meets; 0 for all until removed.")] = 1,
+        times: Annotated[
+            int | None, typer.Option(help="How many requests it meets; 0 for all until removed. 1, or all with --for.")
+        ] = None,
         for_: Annotated[str | None, typer.Option("--for", help="Emulated time after which it goes.")] = None,
         status: Annotated[int | None, typer.Option(help="HTTP status (html, redirect).")] = None,
         retry_after: Annotated[int | None, typer.Option(help="Seconds in Retry-After (status, html).")] = None,
@@ -252,7 +254,8 @@ def _fault_commands() -> typer.Typer:
             "location": location,
         }
         body: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        body["times"] = times or None
+        if times is not None:
+            body["times"] = times or None
         show_answer(ask(acs, "POST", "faults", body=body), as_json, fault_lines)
 
     @commands.command("list")

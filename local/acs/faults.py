@@ -99,7 +99,7 @@ class FaultOrder(CamelModel):
     document_id
         Only requests for this object.
     times
-        How many requests it meets; None for all until it is removed.
+        How many requests it meets; None for all until it is removed. One, or all where `for_seconds` is given.
     for_seconds
         Emulated seconds after which it goes by itself.
     status
@@ -139,6 +139,9 @@ class FaultOrder(CamelModel):
     def _spell_out(cls, value: Any) -> Any:
         if isinstance(value, dict) and str(value.get("kind", "")).isdigit():
             value = {"status": int(value["kind"]), **value, "kind": "status"}
+        if isinstance(value, dict) and "times" not in value and value.get("forSeconds") is not None:
+            # Who gives a fault a time wants it for that long, not once.
+            value = {**value, "times": None}
         if isinstance(value, dict) and "target" not in value:
             kind = value.get("kind")
             if kind in {str(k) for k in _BODY_KINDS | {FaultKind.HTML, FaultKind.REDIRECT}}:

@@ -77,8 +77,11 @@ class Gate:
                 # No such route: the log says so too.
                 record.status = exc.status
                 raise
-            record.status = record.status or response.status
-            return response
+            else:
+                record.status = record.status or response.status
+                return response
+            finally:
+                self._log.on_answered(record)
 
         return middleware
 

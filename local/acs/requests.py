@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from local.acs.faults import Mischief, Target
     from local.acs.signatures import Scheme
 
@@ -37,6 +39,12 @@ class RequestRecord:
         self.faults.extend(mischief.kinds)
         return mischief
 
+    def line(self) -> str:
+        """Return the request in a line for a person."""
+        extra = [f"range {self.range}" if self.range else "", *(f"fault {kind}" for kind in self.faults)]
+        extra.append(self.signature_problem or "")
+        return "  ".join([f"{self.time[11:19]} {self.status} {self.method} {self.path}", *filter(None, extra)])
+
     def as_json(self) -> dict[str, Any]:
         """Return the record as the control routes show it."""
         return {
@@ -61,6 +69,8 @@ class RequestLog:
     """The last requests, oldest first."""
 
     def __init__(self) -> None:
+        #: Called with each request when its answer is known; set it to follow what happens.
+        self.on_answered: Callable[[RequestRecord], object] = lambda _: None
         self._records: deque[RequestRecord] = deque(maxlen=_LENGTH)
 
     def add(self, record: RequestRecord) -> None:

@@ -38,6 +38,7 @@ async def run(options: AcsOptions, clock_rate: float, say: Callable[[str], objec
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         say(greeting(emulator))
+        emulator.log.on_answered = lambda record: say(record.line())
         await stop.wait()
 
 

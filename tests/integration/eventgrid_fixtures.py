@@ -119,7 +119,7 @@ async def emulator(topic: str = "acs", clock: Clock | None = None, **options: An
 async def eventually(condition: Callable[[], bool]) -> None:
     """Wait for up to ten seconds until the condition holds."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is watched is state, which announces nothing
+        while not condition():
             await asyncio.sleep(0.01)
 
 

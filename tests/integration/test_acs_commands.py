@@ -123,6 +123,10 @@ async def test_run_alone_it_says_how_to_use_it_and_ends_with_a_signal(tmp_path: 
         assert f"endpoint=http://127.0.0.1:{port}/;accesskey=".encode() in shown
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/control") as answer:
             assert (await answer.json())["endpoint"] == f"http://127.0.0.1:{port}"
+            async with session.get(f"http://127.0.0.1:{port}/v1/objects/x/content/video") as refused:
+                assert refused.status == 401
+        line = await process.stdout.readuntil(b"Authorization header.")
+        assert b" 401 GET /v1/objects/x/content/video  The request has no" in line
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
     finally:

@@ -1,1 +1,1 @@
-"""The operators' command, `recordings`."""
+"""The operators' command, `recordings`: it knows deployments by their HTTP API and by Azure, never by the app's code."""

@@ -13,8 +13,10 @@ from shared.errors import ArchiverError
 Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
 
-def answer(status: int, body: dict[str, Any], **headers: str) -> func.HttpResponse:
-    """Return an answer with a JSON body."""
+def answer(status: int, body: dict[str, Any], retry_after: int | None = None, **headers: str) -> func.HttpResponse:
+    """Return an answer with a JSON body; `retry_after` says in seconds when it pays to ask again."""
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
     return func.HttpResponse(json.dumps(body), status_code=status, headers=headers, mimetype="application/json")
 
 

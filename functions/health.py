@@ -1,9 +1,9 @@
-"""Health, for probes and people."""
+"""Health, for probes and people, and the whole diagnosis, for `recordings doctor`."""
 
 import azure.functions as func
 
 from functions.answers import answer, problems_answered
-from shared.services import services
+from shared.services import diagnose, services
 
 blueprint = func.Blueprint()
 
@@ -21,3 +21,11 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
             "dependencies": {name: finding.to_wire() for name, finding in findings.items()},
         },
     )
+
+
+# Level function, not admin: admin takes the master key, which opens everything. A key of this function alone is enough.
+@blueprint.route("diagnostics", methods=["GET"])
+@problems_answered
+async def diagnostics(req: func.HttpRequest) -> func.HttpResponse:
+    """Try everything the app needs, and say what is wrong and how to mend it."""
+    return answer(200, (await diagnose()).to_wire())

@@ -13,7 +13,7 @@ import json
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from azure.core.exceptions import AzureError
 
@@ -31,7 +31,8 @@ from shared.errors import (
     UntrustedOrigin,
 )
 from shared.events import parse_recording_files, wire_time
-from shared.manifest import ArchivedChunk, Manifest, MediaFile, MetadataFile
+from shared.ledger import Facts, best_effort
+from shared.manifest import ArchivedChunk, ConsentFile, Manifest, MediaFile, MetadataFile
 from shared.media import Format
 from shared.messages import ChunkMessage
 from shared.metadata import parse_metadata
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from shared.catalog import Catalog
     from shared.errors import ArchiverError
+    from shared.ledger import Ledger
     from shared.events import Chunk, RecordingFiles
     from shared.origins import TrustedOrigins
     from shared.source import Source
@@ -65,6 +67,8 @@ class Archive:
         The archive's container.
     catalog
         Its bookkeeping.
+    ledger
+        Told where a recording lies, and how its chunks get on.
     source, transfer
         Where files are read from, and what moves them.
     origins
@@ -79,6 +83,7 @@ class Archive:
         self,
         container: ContainerClient,
         catalog: Catalog,
+        ledger: Ledger,
         source: Source,
         transfer: Transfer,
         *,
@@ -88,6 +93,7 @@ class Archive:
     ) -> None:
         self._container = container
         self._catalog = catalog
+        self._ledger = ledger
         self._source = source
         self._transfer = transfer
         self._origins = origins
@@ -128,12 +134,32 @@ class Archive:
             files = replace(files, chunks=tuple(chunks))
             prefix, is_new = await self._catalog.locate(files)
             await self._catalog.keep_event(prefix, files.event_id, event)
+            name = names.ledger_name(files.recording_id, prefix)
+            facts = await best_effort(self._ledger.read(name)) or Facts(name)
+            consent = await self._keep_consent(prefix, facts)
             manifest = await self._catalog.update_manifest(
-                prefix, lambda known: known.announced(files), NO_MANIFEST if is_new else None
+                prefix, lambda known: known.announced(files, consent), NO_MANIFEST if is_new else None
+            )
+            await best_effort(
+                self._ledger.learn(
+                    name,
+                    recordingId=files.recording_id,
+                    prefix=prefix,
+                    expiresAt=wire_time(files.event_time + self._retention),
+                )
             )
             messages = [self._message(prefix, files, chunk) for chunk in chunks if not manifest.holds(chunk)]
             log.info("recording.announced", prefix=prefix, chunks=len(chunks), waiting=len(messages))
             return [message.to_json() for message in messages]
+
+    async def _keep_consent(self, prefix: str, facts: Facts) -> ConsentFile | None:
+        """Put the consent that came with the start beside the recording's files."""
+        consent = facts.text("consent")
+        if consent is None:
+            return None
+        content, name = consent.encode(), names.consent_blob(prefix)
+        await self._catalog.put_once(name, content)
+        return ConsentFile(blob=name, sha256=hashlib.sha256(content).hexdigest())
 
     async def archive(self, body: str) -> None:
         """Archive the chunk of one queue message.
@@ -209,14 +235,15 @@ class Archive:
 
     async def _copy_content(self, message: ChunkMessage, metadata: bytes | CopyError) -> MediaFile:
         announced = Format(message.format) if message.format in set(Format) else None
-        async with self._source.open(message.chunk.content_location, format=announced) as media:
+        progress = _Progress(self._ledger, message)
+        async with progress, self._source.open(message.chunk.content_location, format=announced) as media:
             name = names.content_blob(message.prefix, message.chunk.index, media.format)
             copied = await self._transfer.copy(
                 media,
                 self._container.get_blob_client(name),
                 document_id=message.chunk.document_id,
                 content_type=media.format.content_type,
-                progress=_log_progress,
+                progress=progress,
                 deadline=asyncio.get_running_loop().time() + COPY_TIME.total_seconds(),
             )
         return MediaFile(blob=name, size=copied.size, md5=copied.md5, sha256=copied.sha256)
@@ -276,9 +303,29 @@ def _storage_errors_told() -> Iterator[None]:
         raise StorageUnavailable(f"the archive's storage refused, or did not answer: {code}") from None
 
 
-def _log_progress(done: int, size: int | None) -> None:
-    if done != size:
+class _Progress:
+    """Tells the log and the ledger how far a copy is; one write at a time, and the copy never waits for it."""
+
+    def __init__(self, ledger: Ledger, message: ChunkMessage) -> None:
+        self._ledger = ledger
+        self._name = names.ledger_name(message.recording_id, message.prefix)
+        self._index = message.chunk.index
+        self._writing: asyncio.Task[None] | None = None
+
+    def __call__(self, done: int, size: int | None) -> None:
+        if done == size:
+            return
         log.info("chunk.progress", bytes=done, of=size)
+        if self._writing is None or self._writing.done():
+            writing = best_effort(self._ledger.progress(self._name, self._index, done, size))
+            self._writing = asyncio.create_task(writing)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._writing is not None:
+            await self._writing
 
 
 def _digest(text: str) -> str:

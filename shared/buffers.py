@@ -53,7 +53,7 @@ class Block:
         last += data
 
     def pieces(self) -> Iterator[memoryview]:
-        """Return the bytes, a piece at a time."""
+        """Return the bytes, in as many pieces as they lie in."""
         for piece in self._pieces:
             yield memoryview(piece)
 

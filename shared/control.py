@@ -6,8 +6,12 @@ after it should change this file alone.
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
 
 from azure.communication.callautomation import (
     AzureBlobContainerRecordingStorage,
@@ -20,11 +24,11 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from pydantic import BeforeValidator, Field, ValidationError
 
 from shared.errors import InvalidRequest, ServiceError
-from shared.events import ChannelType, ContentType, OpenEnum, WireModel
+from shared.events import ChannelType, ContentType, OpenEnum, UtcDatetime, WireModel
 from shared.media import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from azure.communication.callautomation import CommunicationIdentifier
     from azure.communication.callautomation.aio import CallAutomationClient
@@ -45,6 +49,14 @@ COMBINATIONS = (
 )
 """What the service can record: content, channel, format. The first that fits what a request leaves open is taken."""
 
+BUSY = frozenset({429, 500, 502, 503, 504})
+"""Statuses after which the service is asked again."""
+
+PATIENCE = 15.0
+"""Seconds for which a caller is kept waiting while the service is busy."""
+
+_PAUSE = 0.5
+
 Identifier = Annotated[str, Field(min_length=1, max_length=2048)]
 RawId = Annotated[Identifier, BeforeValidator(lambda value: value.get("rawId") if isinstance(value, dict) else value)]
 """A participant: `"8:acs:…"`, or the service's own form `{"rawId": "8:acs:…"}`."""
@@ -63,6 +75,15 @@ class ExternalStorage(WireModel):
     recording_destination_container_url: Annotated[str, Field(pattern=r"^https://")]
 
 
+class Consent(WireModel):
+    """Why the call may be recorded, and who agreed."""
+
+    basis: Annotated[str, Field(min_length=1, max_length=200)]
+    obtained_from: Annotated[list[RawId], Field(min_length=1, max_length=350)]
+    obtained_at: UtcDatetime
+    reference: Annotated[str, Field(max_length=2048)] | None = None
+
+
 class StartRecording(WireModel):
     """The body of `POST /api/recordings`, in the service's own names."""
 
@@ -78,6 +99,7 @@ class StartRecording(WireModel):
     channel_affinity: list[Affinity] | None = None
     pause_on_start: bool | None = None
     external_storage: ExternalStorage | None = None
+    consent: Consent | None = None
 
     def locator(self) -> dict[str, str]:
         """Return the call's id under the SDK's name.
@@ -172,20 +194,16 @@ class Control:
     def __init__(self, client: CallAutomationClient) -> None:
         self._client = client
 
-    async def start(self, body: bytes) -> Recording:
+    async def start(self, request: StartRecording, repeatability_id: str | None = None) -> Recording:
         """Start recording a call.
 
         Parameters
         ----------
-        body
-            The request's JSON object, a `StartRecording`.
-
-        Raises
-        ------
-        InvalidRequest
-            A field is missing or wrong; the service is not asked.
+        request
+            What to record.
+        repeatability_id
+            A UUID; the service answers a repeated one with the first recording.
         """
-        request = parse_start(body)
         content_type, channel_type, format_ = request.combination()
         options: dict[str, Any] = {
             "recording_state_callback_url": request.recording_state_callback_uri,
@@ -204,12 +222,15 @@ class Control:
             else None,
         }
         start: Any = self._client.start_recording  # has an overload for each locator by name
-        properties = await _asked(
-            start(
+        # One id for all tries, so that a try whose answer was lost does not start a second recording.
+        headers = {"Repeatability-Request-ID": repeatability_id or str(uuid4())}
+        properties = await self._asked(
+            lambda: start(
                 **request.locator(),
                 recording_content_type=content_type,
                 recording_channel_type=channel_type,
                 recording_format_type=format_,
+                headers=dict(headers),
                 **{name: value for name, value in options.items() if value},
             )
         )
@@ -217,35 +238,41 @@ class Control:
 
     async def get(self, recording_id: str) -> Recording:
         """Ask the service for a recording."""
-        properties = await _asked(self._client.get_recording_properties(recording_id))
+        properties = await self._asked(lambda: self._client.get_recording_properties(recording_id))
         return Recording(recording_id, properties.recording_state, properties.recording_kind)
 
     async def pause(self, recording_id: str) -> None:
         """Pause a recording."""
-        await _asked(self._client.pause_recording(recording_id))
+        await self._asked(lambda: self._client.pause_recording(recording_id))
 
     async def resume(self, recording_id: str) -> None:
         """Resume a paused recording."""
-        await _asked(self._client.resume_recording(recording_id))
+        await self._asked(lambda: self._client.resume_recording(recording_id))
 
     async def stop(self, recording_id: str) -> None:
         """Stop a recording for good; its files are announced later, by event."""
-        await _asked(self._client.stop_recording(recording_id))
+        await self._asked(lambda: self._client.stop_recording(recording_id))
+
+    async def _asked(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Ask the service, again when it is busy, as long as a caller may be kept waiting."""
+        give_up_at = time.monotonic() + PATIENCE
+        for attempt in itertools.count():
+            try:
+                return await ask()
+            except AzureError as error:
+                failure, cause = _service_error(error), error
+            delay = failure.retry_after if failure.retry_after is not None else _PAUSE * 2**attempt
+            if failure.status not in BUSY or time.monotonic() + delay > give_up_at:
+                raise failure from cause
+            await asyncio.sleep(delay)
+        raise AssertionError
 
 
-async def _asked(answer: Awaitable[Any]) -> Any:
-    try:
-        return await answer
-    except HttpResponseError as error:
-        raise _service_error(error) from error
-    except AzureError as error:
-        raise ServiceError(503, "ServiceUnreachable", f"no answer from the service: {error.message}") from error
-
-
-def _service_error(error: HttpResponseError) -> ServiceError:
+def _service_error(error: AzureError) -> ServiceError:
+    if not isinstance(error, HttpResponseError):
+        return ServiceError(503, "ServiceUnreachable", "the service cannot be reached")
     response: Any = error.response
-    headers = getattr(response, "headers", None) or {}
-    retry_after = headers.get("Retry-After", "")
+    retry_after = (getattr(response, "headers", None) or {}).get("Retry-After", "")
     return ServiceError(
         error.status_code or 503,
         (error.error.code if error.error else None) or str(error.status_code),

@@ -3,6 +3,9 @@
 ArchiverError
 ├── SettingsError          the app is set up wrongly: nothing works until an operator mends it
 ├── InvalidRequest         a caller's request is wrong; names the field
+├── ConsentRequired        a recording may not be started without the participants' consent
+├── IdempotencyConflict    an Idempotency-Key was used for another request before
+├── WrongState             an operation makes no sense in the recording's state; names it
 ├── InvalidEvent           an event is not one that can be archived; says why
 ├── ServiceError           Azure Communication Services refused an operation; keeps its code and message
 └── CopyError              a chunk's file could not be archived
@@ -43,6 +46,41 @@ class InvalidRequest(ArchiverError):  # noqa: N818 - named for what it is, as HT
         super().__init__(detail)
         self.detail = detail
         self.field = field
+
+
+class ConsentRequired(ArchiverError):  # noqa: N818
+    """A recording may not be started without the participants' consent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this deployment requires consent (REQUIRE_CONSENT): "
+            "give consent {basis, obtainedFrom, obtainedAt, reference} with the start"
+        )
+        self.field = "consent"
+
+
+class IdempotencyConflict(ArchiverError):  # noqa: N818
+    """An Idempotency-Key was used for another request before."""
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used for another request; use a new key for a new request")
+
+
+class WrongState(ArchiverError):  # noqa: N818
+    """An operation makes no sense in the recording's state.
+
+    Parameters
+    ----------
+    operation
+        What was asked for.
+    state
+        The state the recording is in.
+    """
+
+    def __init__(self, operation: str, state: str) -> None:
+        super().__init__(f"a recording that is {state} cannot be asked to {operation}")
+        self.operation = operation
+        self.state = state
 
 
 class InvalidEvent(ArchiverError):  # noqa: N818

@@ -52,6 +52,13 @@ class MetadataFile(_Model):
     sha256: str
 
 
+class ConsentFile(_Model):
+    """The consent that was given when the recording was started."""
+
+    blob: str
+    sha256: str
+
+
 class ArchivedParticipant(_Model):
     """Who took part; `channel` only in unmixed recordings."""
 
@@ -93,6 +100,12 @@ class Manifest(_Model):
     session_end_reason: str | None = None
     participants: tuple[ArchivedParticipant, ...] = ()
     chunks: tuple[ArchivedChunk, ...] = ()
+    consent: ConsentFile | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent_consent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        fields: dict[str, object] = serialize(self)
+        return {name: value for name, value in fields.items() if name != "consent" or value is not None}
 
     def chunk(self, index: int) -> ArchivedChunk | None:
         """Return the chunk at `index`, if it was announced."""
@@ -108,7 +121,7 @@ class Manifest(_Model):
         known = self.chunk(chunk.index)
         return known is not None and known.document_id != chunk.document_id
 
-    def announced(self, files: RecordingFiles) -> Manifest:
+    def announced(self, files: RecordingFiles, consent: ConsentFile | None = None) -> Manifest:
         """Return the manifest after an event; a chunk whose index another document has is left out.
 
         An event with nothing but such chunks is about something else, and changes nothing.
@@ -131,6 +144,7 @@ class Manifest(_Model):
             channel_type=self.channel_type or files.channel_type,
             format=self.format or files.format,
             session_end_reason=self.session_end_reason or files.session_end_reason,
+            consent=self.consent or consent,
             chunks=tuple(chunks.values()),
         )
 

@@ -49,6 +49,16 @@ def recording_prefix(name: str, start_time: datetime) -> str:
     return f"{day.year:04}/{day.month:02}/{day.day:02}/{name}"
 
 
+def ledger_name(recording_id: str | None, prefix: str) -> str:
+    """Return the name under which the ledger knows a recording; its place in the archive stands in for a missing id."""
+    return safe_name(recording_id) if recording_id else prefix.rpartition("/")[2]
+
+
+def consent_blob(prefix: str) -> str:
+    """Return the name of the consent that was given when the recording was started."""
+    return f"{prefix}/consent.json"
+
+
 def manifest_blob(prefix: str) -> str:
     """Return the name of the recording's manifest."""
     return f"{prefix}/manifest.json"

@@ -87,6 +87,8 @@ class Pipeline:
         self._uploads: set[asyncio.Task[None]] = set()
         self._to_digest: asyncio.Queue[None] = asyncio.Queue()
         self._full: dict[int, Block] = {}
+        self._due = 0
+        self._all_read = False
         self._told = 0.0
         self.names: dict[int, str] = {index: staged[index] for index in self._skips}
         self.staged_bytes = sum(plan.length(index) for index in self._skips)
@@ -123,6 +125,7 @@ class Pipeline:
                 task.add_done_callback(self._readers.discard)
             if not self._readers:
                 if self._is_taken():
+                    self._all_read = True
                     self._to_digest.put_nowait(None)
                     return True
                 await asyncio.sleep(0)
@@ -232,6 +235,7 @@ class Pipeline:
             self._share.release(block)
             return
         digested = self._digested is None or block.index < self._digested
+        self._due += digested
         self._share.end(block, 2 if digested else 1)
         if digested:
             self._full[block.index] = block
@@ -262,7 +266,7 @@ class Pipeline:
                 await self._digests.add(block.pieces(), block.length)
                 self._share.release(block)
                 index += 1
-            if not self._full and self._is_taken() and not self._readers:
+            if self._all_read and index == self._due:
                 return
 
     def _take(self) -> int | None:

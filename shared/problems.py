@@ -6,7 +6,15 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.errors import ArchiverError, InvalidRequest, ServiceError, SettingsError
+from shared.errors import (
+    ArchiverError,
+    ConsentRequired,
+    IdempotencyConflict,
+    InvalidRequest,
+    ServiceError,
+    SettingsError,
+    WrongState,
+)
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:recording-archiver:problem:"
@@ -21,17 +29,24 @@ class Problem:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+_KINDS: tuple[tuple[type[ArchiverError], int, str, str], ...] = (
+    (InvalidRequest, 400, "invalid-request", "The request is wrong"),
+    (ConsentRequired, 403, "consent-required", "Consent is required"),
+    (WrongState, 409, "wrong-state", "The recording is in another state"),
+    (IdempotencyConflict, 422, "idempotency-key-reused", "The Idempotency-Key was used before"),
+    (SettingsError, 503, "settings", "The app is not set up"),
+    (ArchiverError, 500, "internal", "The app failed"),
+)
+
+
 def problem(error: ArchiverError) -> Problem:
     """Return what a caller is told of an error. `type` is stable; `detail` is for people."""
-    match error:
-        case InvalidRequest():
-            return _problem(400, "invalid-request", "The request is wrong", error.detail, field=error.field)
-        case ServiceError():
-            return _service_problem(error)
-        case SettingsError():
-            return _problem(503, "settings", "The app is not set up", str(error))
-        case _:
-            return _problem(500, "internal", "The app failed", str(error))
+    if isinstance(error, ServiceError):
+        return _service_problem(error)
+    _, status, name, title = next(known for known in _KINDS if isinstance(error, known[0]))
+    # What names the fault to a program stands in the error's attributes of these names.
+    members = {member: getattr(error, member, None) for member in ("field", "state")}
+    return _problem(status, name, title, str(error), **members)
 
 
 def _service_problem(error: ServiceError) -> Problem:

@@ -19,13 +19,19 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     import aiohttp
     from azure.communication.callautomation.aio import CallAutomationClient
+    from azure.data.tables.aio import TableServiceClient
     from azure.identity.aio import DefaultAzureCredential
     from azure.storage.blob.aio import BlobServiceClient, ContainerClient
     from azure.storage.queue.aio import QueueServiceClient
 
     from shared.archive import Archive
+    from shared.catalog import Catalog
     from shared.control import Control
+    from shared.diagnosis import Diagnosis
     from shared.health import Health
+    from shared.ledger import Ledger
+    from shared.probes import Surroundings
+    from shared.recordings import Recordings
     from shared.signing import Signer
 
 QUEUE = "recording-chunks"
@@ -45,15 +51,14 @@ class Services:
     def archive(self) -> Archive:
         """What takes events in and copies chunks."""
         from shared.archive import Archive
-        from shared.catalog import Catalog
         from shared.source import Source
         from shared.transfer import Transfer
 
         settings = self.settings
-        container = self._container
         return Archive(
-            container,
-            Catalog(container),
+            self._container,
+            self._catalog,
+            self._ledger,
             Source(self._session, self._signer, settings.trusted_origins),
             Transfer(block_mib=settings.block_mib, concurrency=settings.concurrency),
             origins=settings.trusted_origins,
@@ -68,15 +73,38 @@ class Services:
         return Control(self._control_client)
 
     @cached_property
+    def recordings(self) -> Recordings:
+        """What starts recordings, stops them, and knows their state."""
+        from shared.recordings import Recordings
+
+        retention = timedelta(hours=self.settings.retention_hours)
+        return Recordings(self.control, self._ledger, self._catalog, retention=retention)
+
+    @cached_property
     def health(self) -> Health:
         """What tells which dependency cannot be reached."""
         from shared.health import Health
 
         return Health(self._container, self._queue_service.get_queue_client(QUEUE), self.control)
 
+    @cached_property
+    def surroundings(self) -> Surroundings:
+        """What a diagnosis tries."""
+        from shared.probes import Surroundings
+
+        return Surroundings(
+            settings=self.settings,
+            container=self._container,
+            queue=lambda: self._queue_service.get_queue_client(QUEUE),
+            poison_queue=lambda: self._queue_service.get_queue_client(f"{QUEUE}-poison"),
+            table=lambda: self._table_service.get_table_client("diagnostics"),
+            control=self.control,
+            session=self._session,
+        )
+
     async def close(self) -> None:
         """Close every client that was made."""
-        for name in ("_blob_service", "_queue_service", "_control_client", "_session", "_credential"):
+        for name in ("_blob_service", "_queue_service", "_table_service", "_control_client", "_session", "_credential"):
             if name in self.__dict__:
                 await getattr(self, name).close()
 
@@ -85,13 +113,25 @@ class Services:
         return self._blob_service.get_container_client(self.settings.container)
 
     @cached_property
+    def _catalog(self) -> Catalog:
+        from shared.catalog import Catalog
+
+        return Catalog(self._container)
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        from shared.ledger import TABLE, Ledger
+
+        return Ledger(self._table_service.get_table_client(TABLE))
+
+    @cached_property
     def _control_client(self) -> CallAutomationClient:
         from azure.communication.callautomation.aio import CallAutomationClient
         from azure.core.credentials import AzureKeyCredential
 
         service = self.settings.service
         credential: Any = AzureKeyCredential(service.access_key) if service.access_key else self._credential
-        return CallAutomationClient(service.endpoint, credential, retry_total=2)
+        return CallAutomationClient(service.endpoint, credential, retry_total=0)  # Control itself tries again
 
     @cached_property
     def _blob_service(self) -> BlobServiceClient:
@@ -105,6 +145,13 @@ class Services:
         from azure.storage.queue.aio import QueueServiceClient
 
         client: QueueServiceClient = self._storage(QueueServiceClient, self.settings.storage.queue_uri)
+        return client
+
+    @cached_property
+    def _table_service(self) -> TableServiceClient:
+        from azure.data.tables.aio import TableServiceClient
+
+        client: TableServiceClient = self._storage(TableServiceClient, self.settings.storage.table_uri)
         return client
 
     def _storage(self, client: Any, address: str | None) -> Any:
@@ -144,6 +191,17 @@ def services() -> Services:
         The settings are wrong; they are read again at the next call.
     """
     return Services(Settings.from_environment(os.environ))
+
+
+async def diagnose() -> Diagnosis:
+    """Try everything the app needs; settings that are wrong are a finding too."""
+    from shared.diagnostics import diagnosed, diagnosed_by
+
+    try:
+        surroundings = services().surroundings
+    except SettingsError as error:
+        return diagnosed_by(error)
+    return await diagnosed(surroundings)
 
 
 def report_settings() -> None:

@@ -54,7 +54,7 @@ class Storage:
     ----------
     connection_string
         None where addresses are used.
-    blob_uri, queue_uri
+    blob_uri, queue_uri, table_uri
         The services' addresses; None where a connection string is used.
     client_id
         The user-assigned identity's client id; None for the system's or the developer's own.
@@ -63,6 +63,7 @@ class Storage:
     connection_string: str | None
     blob_uri: str | None = None
     queue_uri: str | None = None
+    table_uri: str | None = None
     client_id: str | None = None
 
     def __repr__(self) -> str:
@@ -85,6 +86,8 @@ class Settings:
         How long the service keeps a recording's files.
     trusted_origins
         Where credentials may be sent.
+    origin_patterns
+        The same as it was given, for diagnostics.
     block_mib
         Size of the blocks a file is copied in, MiB.
     concurrency
@@ -98,6 +101,7 @@ class Settings:
     trusted_origins: TrustedOrigins
     block_mib: int
     concurrency: int
+    origin_patterns: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -117,6 +121,7 @@ class Settings:
             trusted_origins=reader.origins("RECORDING_TRUSTED_ORIGINS", DEFAULT_TRUSTED_ORIGINS),
             block_mib=reader.number("COPY_BLOCK_MIB", 4, low=1, high=100),
             concurrency=reader.number("COPY_CONCURRENCY", 8, low=1, high=64),
+            origin_patterns=reader.parts("RECORDING_TRUSTED_ORIGINS", DEFAULT_TRUSTED_ORIGINS),
         )
         if reader.faults:
             faults = "".join(f"\n  - {fault}" for fault in reader.faults)
@@ -147,10 +152,12 @@ class _Reader:
             return default
         return int(value)
 
+    def parts(self, name: str, default: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in (self._get(name) or default).split(",") if part.strip())
+
     def origins(self, name: str, default: str) -> TrustedOrigins:
-        patterns = [part for part in (self._get(name) or default).split(",") if part.strip()]
         try:
-            return TrustedOrigins(patterns)
+            return TrustedOrigins(self.parts(name, default))
         except ValueError as error:
             self.faults.append(f"{name}: {error}")
             return TrustedOrigins(())
@@ -192,7 +199,7 @@ class _Reader:
                 )
             return Storage(connection_string)
         addresses = {}
-        for service in ("blob", "queue"):
+        for service in ("blob", "queue", "table"):
             name = f"ARCHIVE_STORAGE__{service}ServiceUri"
             value = addresses[service] = self._get(name)
             if value and not _is_url(value):
@@ -205,7 +212,13 @@ class _Reader:
                 f"{' and '.join(missing)} not set; give the archive account's addresses, "
                 "or a connection string in ARCHIVE_STORAGE"
             )
-        return Storage(None, addresses["blob"], addresses["queue"], self._get("ARCHIVE_STORAGE__clientId") or None)
+        return Storage(
+            None,
+            addresses["blob"],
+            addresses["queue"],
+            addresses["table"],
+            self._get("ARCHIVE_STORAGE__clientId") or None,
+        )
 
 
 def _pairs(connection_string: str) -> list[tuple[str, str, str]]:

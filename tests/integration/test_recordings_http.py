@@ -49,7 +49,7 @@ async def test_a_recording_is_started_paused_resumed_and_stopped(
 ) -> None:
     status, body, location = await start(app, serverCallId=call["serverCallId"])
     recording = body["recordingId"]
-    assert status == 201
+    assert (status, body["state"]) == (201, "starting")
     assert location == f"/api/recordings/{quote(recording, safe='')}"
 
     async def is_in(wanted: str) -> bool:
@@ -57,11 +57,14 @@ async def test_a_recording_is_started_paused_resumed_and_stopped(
 
     await eventually(lambda: is_in("active"))
     assert await do(app, recording, "pause") == 202
-    await eventually(lambda: is_in("inactive"))
+    await eventually(lambda: is_in("paused"))
+    assert await do(app, recording, "pause") == 409
     assert await do(app, recording, "resume") == 202
     await eventually(lambda: is_in("active"))
+    assert await do(app, recording, "resume") == 409
     assert await do(app, recording, "stop") == 202
-    assert await do(app, recording, "stop") == 404
+    await eventually(lambda: is_in("archived"))
+    assert await do(app, recording, "stop") == 409
 
 
 @pytest.mark.parametrize("locator", ["serverCallId", "groupCallId", "callConnectionId"])
@@ -93,13 +96,22 @@ async def test_an_unknown_recording_keeps_the_services_code(app: aiohttp.ClientS
     assert (problem["status"], problem["code"], problem["serviceMessage"]) == (404, "8522", "Recording not found.")
 
 
+async def test_a_service_that_is_busy_for_a_moment_is_asked_again(
+    app: aiohttp.ClientSession, call: dict[str, Any], stack: Stack
+) -> None:
+    stack.acs.order_fault(kind="503", target="start", times=2, retry_after=0)
+    status, body, _ = await start(app, serverCallId=call["serverCallId"])
+    assert status == 201, body
+    await do(app, body["recordingId"], "stop")
+
+
 async def test_the_services_wish_to_slow_down_is_passed_on(
     app: aiohttp.ClientSession, call: dict[str, Any], stack: Stack
 ) -> None:
-    stack.acs.order_fault(kind="429", target="start", times=3, retry_after=0)
+    stack.acs.order_fault(kind="429", target="start", retry_after=60)
     async with app.post("recordings", json={"serverCallId": call["serverCallId"]}) as answer:
         problem = await answer.json()
-    assert (answer.status, problem["serviceStatus"], answer.headers["Retry-After"]) == (429, 429, "0")
+    assert (answer.status, problem["serviceStatus"], answer.headers["Retry-After"]) == (429, 429, "60")
 
 
 async def test_without_a_key_nothing_is_done(stack: Stack, app: aiohttp.ClientSession) -> None:

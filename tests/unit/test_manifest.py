@@ -176,11 +176,11 @@ def test_the_json_has_the_documented_fields() -> None:
 
 def test_fields_of_a_later_version_survive_a_change() -> None:
     document = json.loads(Manifest().announced(files([chunk(0, 2)])).to_json())
-    document["consent"] = {"basis": "contract"}
+    document["legalHold"] = {"since": "yesterday"}
     document["chunks"][0]["deletedAt"] = "later"
     manifest = Manifest.model_validate(document).announced(files([chunk(1, 2)])).archived(archived(0, 2), METADATA)
     kept = json.loads(manifest.to_json())
-    assert kept["consent"] == {"basis": "contract"}
+    assert kept["legalHold"] == {"since": "yesterday"}
     assert kept["chunks"][0]["deletedAt"] == "later"
 
 

@@ -33,11 +33,13 @@ def test_an_endpoint_means_a_managed_identity() -> None:
             "ACS_ENDPOINT": "https://contoso.communication.azure.com",
             "ARCHIVE_STORAGE__blobServiceUri": "https://a.blob.core.windows.net",
             "ARCHIVE_STORAGE__queueServiceUri": "https://a.queue.core.windows.net",
+            "ARCHIVE_STORAGE__tableServiceUri": "https://a.table.core.windows.net",
             "ARCHIVE_STORAGE__clientId": "id",
         }
     )
     assert settings.service.access_key is None
     assert settings.storage.connection_string is None
+    assert settings.storage.table_uri == "https://a.table.core.windows.net"
     assert settings.storage.client_id == "id"
 
 
@@ -66,7 +68,13 @@ def test_a_wrong_value_is_named(name: str, value: str) -> None:
 def test_every_fault_is_named_in_one_message() -> None:
     with pytest.raises(SettingsError) as raised:
         Settings.from_environment({"COPY_BLOCK_MIB": "x", "ARCHIVE_CONTAINER": "-"})
-    for name in ("ACS_ENDPOINT", "ARCHIVE_STORAGE__blobServiceUri", "COPY_BLOCK_MIB", "ARCHIVE_CONTAINER"):
+    for name in (
+        "ACS_ENDPOINT",
+        "ARCHIVE_STORAGE__blobServiceUri",
+        "ARCHIVE_STORAGE__tableServiceUri",
+        "COPY_BLOCK_MIB",
+        "ARCHIVE_CONTAINER",
+    ):
         assert name in str(raised.value)
 
 

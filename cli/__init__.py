@@ -1,1 +1,1 @@
-"""The operators' command, `recordings`: it knows deployments by their HTTP API and by Azure, never by the app's code."""
+"""The operators' command, `recordings`: it knows deployments by their API and by Azure, not by the app's code."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Self
@@ -110,7 +112,9 @@ class Deployment:
 
 def _reason(error: Exception) -> str:
     cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None)
-    return str(getattr(cause, "strerror", None) or cause or type(error).__name__)
+    if isinstance(cause, OSError) and cause.errno in errno.errorcode:
+        return os.strerror(cause.errno)
+    return str(cause or type(error).__name__)
 
 
 def _json(text: str) -> Any:

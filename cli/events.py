@@ -1,4 +1,4 @@
-"""Whether Event Grid tells the app of recordings: topic, subscription, dead letters, read from Azure or from the emulator."""
+"""Whether Event Grid tells the app of recordings: topic, subscription, dead letters; in Azure or in the emulator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHECKS = (
     "events.dead_letter_container",
 )
 LEAST_HOURS = 8
-"""Hours that must be left of the retention when Event Grid gives up: infra/ calls for a person eight hours before the end."""
+"""Hours that must be left to replay an event when Event Grid gives up: as many before the end, infra/ calls people."""
 
 _RESUBSCRIBE = "subscribe again: azd hooks run postdeploy"
 

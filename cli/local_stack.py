@@ -50,7 +50,9 @@ class LocalKeys:
                 f"{path} does not exist: start the stack with make run, or name its folder with --folder"
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{path} cannot be read ({type(error).__name__}): name another folder with --folder") from None
+            raise UsageError(
+                f"{path} cannot be read ({type(error).__name__}): name another folder with --folder"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class LocalEvents:
                 return await answer.json()
         except (aiohttp.ClientError, TimeoutError, ValueError):
             raise Withheld(
-                f"no Event Grid emulator answers at {self.endpoint}: start the stack with make run, or see --eventgrid-port"
+                f"no Event Grid emulator answers at {self.endpoint}: start it with make run, or see --eventgrid-port"
             ) from None
 
 

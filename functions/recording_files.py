@@ -14,7 +14,7 @@ blueprint = func.Blueprint()
 @blueprint.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE_CONNECTION)
 async def recording_file_status_updated(event, messages: func.Out[List[str]]) -> None:  # type: ignore[no-untyped-def]
     """Note what must be archived, and hand each chunk to the queue."""
-    messages.set(await services().archive.announce(as_received(event)))
+    messages.set(await services().intake.announce(as_received(event)))
 
 
 def as_received(event: func.EventGridEvent | func.CloudEvent) -> dict[str, Any]:

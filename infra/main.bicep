@@ -380,6 +380,7 @@ module app 'modules/app.bicep' = {
     trustedOrigins: trustedOrigins
     copyBlockMib: copyBlockMib
     copyConcurrency: copyConcurrency
+    deadLetterContainerName: deadLetterContainerName
     instanceMemoryMb: instanceMemoryMb
     maximumInstances: maximumInstances
     alwaysReadyInstances: alwaysReadyInstances

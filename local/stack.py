@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parent.parent
 ARCHIVE_CONTAINER = "recordings"
-DEAD_LETTER_CONTAINER = "deadletters"
+DEAD_LETTER_CONTAINER = "dead-letters"
 CHUNK_QUEUE = "recording-chunks"
 TOPIC = "acs"
 SUBSCRIPTION = "recording-files"

@@ -1,24 +1,20 @@
-"""The archive: takes events in, and brings every chunk they announce into the container.
+"""The archive: brings the chunks that events announced into the container.
 
-`announce` runs within Event Grid's 30 seconds: it keeps the event, notes in the manifest what must arrive, and returns
-one message a chunk. `archive` handles one such message: it copies the media and the metadata, then notes in the
-manifest what arrived. Both can be repeated, run twice at once, or be cut off anywhere, and end in the same archive.
+`Archive.archive` handles one queue message: it copies the chunk's media and metadata, then notes in the manifest what
+arrived. It can be repeated, run twice at once, or be cut off anywhere, and ends in the same archive.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
-from contextlib import contextmanager
-from dataclasses import replace
+import random
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
-
-from azure.core.exceptions import AzureError
+from typing import TYPE_CHECKING, Self
 
 from shared import log, names
-from shared.catalog import NO_MANIFEST
+from shared.attention import Finding, Kind
+from shared.catalog import storage_errors_told
 from shared.errors import (
     ArchiveConflict,
     CopyError,
@@ -28,25 +24,26 @@ from shared.errors import (
     Retryable,
     SourceNotReady,
     StorageUnavailable,
-    UntrustedOrigin,
 )
-from shared.events import parse_recording_files, wire_time
-from shared.ledger import Facts, best_effort
-from shared.manifest import ArchivedChunk, ConsentFile, Manifest, MediaFile, MetadataFile
+from shared.events import wire_time
+from shared.ledger import best_effort
+from shared.manifest import ArchivedChunk, Manifest, MediaFile, MetadataFile
 from shared.media import Format
 from shared.messages import ChunkMessage
 from shared.metadata import parse_metadata
+from shared.retries import delay_after
+from shared.transfer import Handover
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
 
     from azure.storage.blob.aio import ContainerClient
 
+    from shared.attention import Attention
     from shared.catalog import Catalog
-    from shared.errors import ArchiverError
+    from shared.chunk_queue import ChunkQueue
+    from shared.events import Chunk
     from shared.ledger import Ledger
-    from shared.events import Chunk, RecordingFiles
-    from shared.origins import TrustedOrigins
     from shared.source import Source
     from shared.transfer import Transfer
 
@@ -68,13 +65,15 @@ class Archive:
     catalog
         Its bookkeeping.
     ledger
-        Told where a recording lies, and how its chunks get on.
+        Told how chunks get on.
+    attention
+        Told of what cannot be archived.
+    queue
+        Takes the tries that are to come.
     source, transfer
         Where files are read from, and what moves them.
-    origins
-        Where files may be read from.
-    retention
-        How long the service keeps files.
+    first_retry
+        How long to wait after a chunk's first failed try.
     now
         The time, in UTC.
     """
@@ -82,96 +81,38 @@ class Archive:
     def __init__(
         self,
         container: ContainerClient,
+        *,
         catalog: Catalog,
         ledger: Ledger,
+        attention: Attention,
+        queue: ChunkQueue,
         source: Source,
         transfer: Transfer,
-        *,
-        origins: TrustedOrigins,
-        retention: timedelta,
+        first_retry: timedelta = timedelta(seconds=15),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._container = container
         self._catalog = catalog
         self._ledger = ledger
+        self._attention = attention
+        self._queue = queue
         self._source = source
         self._transfer = transfer
-        self._origins = origins
-        self._retention = retention
+        self._first_retry = first_retry
         self._now = now
-
-    async def announce(self, event: Mapping[str, Any]) -> list[str]:
-        """Take in an event and return the queue's messages, one for each chunk that is not archived yet.
-
-        An event, or a chunk of one, that cannot be archived is kept under `attention/` with the reason.
-
-        Parameters
-        ----------
-        event
-            The event's JSON object, in either schema.
-
-        Raises
-        ------
-        StorageUnavailable
-            Nothing is lost as long as the event comes again.
-        """
-        with _storage_errors_told():
-            return await self._announce(event)
-
-    async def _announce(self, event: Mapping[str, Any]) -> list[str]:
-        try:
-            files = parse_recording_files(event, self._now())
-        except InvalidEvent as error:
-            await self._refuse_event(event, error)
-            return []
-        with log.fields(recordingId=files.recording_id, callId=files.call_id, eventId=files.event_id):
-            refused = {chunk.document_id: fault for chunk in files.chunks if (fault := self._untrusted(chunk))}
-            if refused:
-                await self._refuse_event(event, next(iter(refused.values())), documents=list(refused))
-            chunks = [chunk for chunk in files.chunks if chunk.document_id not in refused]
-            if not chunks:
-                return []
-            files = replace(files, chunks=tuple(chunks))
-            prefix, is_new = await self._catalog.locate(files)
-            await self._catalog.keep_event(prefix, files.event_id, event)
-            name = names.ledger_name(files.recording_id, prefix)
-            facts = await best_effort(self._ledger.read(name)) or Facts(name)
-            consent = await self._keep_consent(prefix, facts)
-            manifest = await self._catalog.update_manifest(
-                prefix, lambda known: known.announced(files, consent), NO_MANIFEST if is_new else None
-            )
-            await best_effort(
-                self._ledger.learn(
-                    name,
-                    recordingId=files.recording_id,
-                    prefix=prefix,
-                    expiresAt=wire_time(files.event_time + self._retention),
-                )
-            )
-            messages = [self._message(prefix, files, chunk) for chunk in chunks if not manifest.holds(chunk)]
-            log.info("recording.announced", prefix=prefix, chunks=len(chunks), waiting=len(messages))
-            return [message.to_json() for message in messages]
-
-    async def _keep_consent(self, prefix: str, facts: Facts) -> ConsentFile | None:
-        """Put the consent that came with the start beside the recording's files."""
-        consent = facts.text("consent")
-        if consent is None:
-            return None
-        content, name = consent.encode(), names.consent_blob(prefix)
-        await self._catalog.put_once(name, content)
-        return ConsentFile(blob=name, sha256=hashlib.sha256(content).hexdigest())
 
     async def archive(self, body: str) -> None:
         """Archive the chunk of one queue message.
 
-        What no retry can mend is kept under `attention/` with the reason, and the message counts as done.
+        A failed try is followed by another, later, until the source has expired. What no retry can mend is kept under
+        `attention/` with the reason. Either way the message counts as done.
 
         Raises
         ------
-        Retryable
-            The source or the storage is not there now; the message should come again.
+        StorageUnavailable
+            Not even the next try could be put into the queue; the message should come again.
         """
-        with _storage_errors_told():
+        with storage_errors_told():
             await self._archive(body)
 
     async def _archive(self, body: str) -> None:
@@ -182,15 +123,40 @@ class Archive:
             return
         with log.fields(recordingId=message.recording_id, callId=message.call_id, documentId=message.chunk.document_id):
             try:
-                with _storage_errors_told():
+                with storage_errors_told():
                     await self._archive_chunk(message)
             except Retryable as error:
-                if self._now() < message.expires_at:
-                    log.warning("chunk.postponed", reason=str(error), error=type(error).__name__)
-                    raise
-                await self._give_up(message, Expired(f"the service has deleted the file; the last try said: {error}"))
+                if self._now() >= message.expires_at and not isinstance(error, StorageUnavailable):
+                    await self._give_up(message, Expired(f"the service has deleted the file; last it said: {error}"))
+                else:
+                    await self._try_again(message, error)
             except (Permanent, Expired) as error:
                 await self._give_up(message, error)
+
+    async def _try_again(self, message: ChunkMessage, error: Retryable) -> None:
+        if isinstance(error, Handover):
+            log.info("chunk.handed_over", reason=str(error))
+            await self._queue.send(message.to_json(), timedelta())
+            return
+        tries = message.tries + 1
+        delay = delay_after(
+            tries,
+            first=self._first_retry,
+            retry_after=error.retry_after,
+            time_left=message.expires_at - self._now(),
+            random=random.random,
+        )
+        log.warning(
+            "chunk.postponed",
+            tries=tries,
+            seconds=round(delay.total_seconds()),
+            error=type(error).__name__,
+            reason=str(error),
+        )
+        await self._queue.send(message.model_copy(update={"tries": tries}).to_json(), delay)
+        name = names.ledger_name(message.recording_id, message.prefix)
+        next_try = self._now() + delay
+        await best_effort(self._ledger.failed(name, message.chunk.index, tries, str(error), next_try))
 
     async def _archive_chunk(self, message: ChunkMessage) -> None:
         chunk, prefix = message.chunk, message.prefix
@@ -204,7 +170,7 @@ class Archive:
 
         # The media is what cannot be had again, so it is copied even while the metadata file fails.
         metadata = await self._read_metadata(chunk)
-        content = await self._copy_content(message, metadata)
+        content = await self._copy_content(message)
         if isinstance(metadata, CopyError):
             raise metadata
         name = names.metadata_blob(prefix, chunk.index)
@@ -233,7 +199,7 @@ class Archive:
             return error
         return content
 
-    async def _copy_content(self, message: ChunkMessage, metadata: bytes | CopyError) -> MediaFile:
+    async def _copy_content(self, message: ChunkMessage) -> MediaFile:
         announced = Format(message.format) if message.format in set(Format) else None
         progress = _Progress(self._ledger, message)
         async with progress, self._source.open(message.chunk.content_location, format=announced) as media:
@@ -248,59 +214,35 @@ class Archive:
             )
         return MediaFile(blob=name, size=copied.size, md5=copied.md5, sha256=copied.sha256)
 
-    def _untrusted(self, chunk: Chunk) -> UntrustedOrigin | None:
-        try:
-            self._origins.check(chunk.content_location)
-            self._origins.check(chunk.metadata_location)
-        except UntrustedOrigin as error:
-            return error
-        return None
-
-    def _message(self, prefix: str, files: RecordingFiles, chunk: Chunk) -> ChunkMessage:
-        return ChunkMessage(
-            prefix=prefix,
-            recording_id=files.recording_id,
-            call_id=files.call_id,
-            chunk=chunk,
-            format=files.format,
-            expires_at=files.event_time + self._retention,
-        )
-
-    async def _refuse_event(
-        self, event: Mapping[str, Any], error: ArchiverError, documents: list[str] | None = None
-    ) -> None:
-        """Keep an event that cannot be archived; `documents` are the chunks at fault where the rest goes on."""
-        identifier = event.get("id")
-        log.error("event.refused", eventId=identifier, documents=documents, reason=str(error))
-        await self._catalog.raise_attention(
-            "event",
-            identifier if isinstance(identifier, str) and identifier else _digest(json.dumps(event, sort_keys=True)),
-            {**self._finding(error), **({"documents": documents} if documents else {}), "event": event},
-        )
-
     async def _refuse_message(self, body: str, error: InvalidEvent) -> None:
         log.error("message.refused", reason=str(error))
-        await self._catalog.raise_attention("message", _digest(body), {**self._finding(error), "message": body})
+        await self._attention.report(
+            Finding(
+                kind=Kind.MESSAGE,
+                identifier=hashlib.sha256(body.encode()).hexdigest(),
+                reason=str(error),
+                error=type(error).__name__,
+                evidence={"message": body},
+            )
+        )
 
     async def _give_up(self, message: ChunkMessage, error: CopyError) -> None:
         log.error("chunk.given_up", reason=str(error), error=type(error).__name__)
-        await self._catalog.raise_attention(
-            "chunk",
-            f"{message.recording_id or message.call_id}.{message.chunk.document_id}",
-            {**self._finding(error), **message.model_dump(mode="json", by_alias=True, exclude_none=True)},
+        await self._attention.report(
+            Finding(
+                kind=Kind.CHUNK,
+                identifier=f"{names.ledger_name(message.recording_id, message.prefix)}.{message.chunk.document_id}",
+                reason=str(error),
+                error=type(error).__name__,
+                recording_id=message.recording_id,
+                document_id=message.chunk.document_id,
+                prefix=message.prefix,
+                expires_at=message.expires_at,
+                evidence=message.model_dump(mode="json", by_alias=True, exclude_none=True),
+            )
         )
-
-    def _finding(self, error: ArchiverError) -> dict[str, Any]:
-        return {"raisedAt": wire_time(self._now()), "error": type(error).__name__, "reason": str(error)}
-
-
-@contextmanager
-def _storage_errors_told() -> Iterator[None]:
-    try:
-        yield
-    except AzureError as error:
-        code = getattr(error, "error_code", None) or getattr(error, "status_code", None) or type(error).__name__
-        raise StorageUnavailable(f"the archive's storage refused, or did not answer: {code}") from None
+        name = names.ledger_name(message.recording_id, message.prefix)
+        await best_effort(self._ledger.give_up(name, message.chunk.index, str(error)))
 
 
 class _Progress:
@@ -326,7 +268,3 @@ class _Progress:
     async def __aexit__(self, *_: object) -> None:
         if self._writing is not None:
             await self._writing
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

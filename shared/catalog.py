@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import ContentSettings
 
 from shared import names
+from shared.errors import StorageUnavailable
 from shared.events import wire_time
 from shared.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from azure.storage.blob.aio import ContainerClient
 
@@ -29,6 +31,16 @@ if TYPE_CHECKING:
 
 _JSON = ContentSettings(content_type="application/json")
 _MOST_CONFLICTS = 50
+
+
+@contextmanager
+def storage_errors_told() -> Iterator[None]:
+    """Raise `StorageUnavailable` for the SDK's errors, whose texts can hold parts of a signature."""
+    try:
+        yield
+    except AzureError as error:
+        code = getattr(error, "error_code", None) or getattr(error, "status_code", None) or type(error).__name__
+        raise StorageUnavailable(f"the archive's storage refused, or did not answer: {code}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +85,9 @@ class Catalog:
         """Keep an event as received with its recording."""
         await self.put_once(names.event_blob(prefix, event_id), _json(event))
 
-    async def raise_attention(self, kind: str, identifier: str, finding: Mapping[str, Any]) -> None:
-        """Keep something that an operator has to look at; the same finding is kept once."""
-        await self.put_once(names.attention_blob(kind, identifier), _json(finding))
+    async def raise_attention(self, key: str, evidence: Mapping[str, Any]) -> None:
+        """Keep something that an operator has to look at; the first evidence stays."""
+        await self.put_once(names.attention_blob(key), _json(evidence))
 
     async def put_once(self, name: str, content: bytes) -> bool:
         """Write a JSON blob unless it is there already; return whether it was written."""

@@ -182,7 +182,8 @@ def explained(error: AzureError, role: str) -> tuple[str, str]:
         What the app's identity needs, for the mend.
     """
     status = getattr(error, "status_code", None)
-    code = getattr(error, "error_code", None)
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    code = getattr(error, "error_code", None) or headers.get("x-ms-error-code")  # not every SDK reads the header
     name = str(getattr(code, "value", code) or "")
     said = f"{status} {name}".rstrip()
     if name in _REFUSALS:

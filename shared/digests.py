@@ -1,9 +1,11 @@
-"""MD5 and SHA-256 of a file, computed while its blocks pass by."""
+"""MD5 and SHA-256 of a file and its blocks, computed in threads while the bytes pass by."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,10 +14,27 @@ if TYPE_CHECKING:
     from shared.buffers import Block
 
 
-class Digests:
-    """The digests of a file whose blocks are added in order.
+class Hashing:
+    """The threads that digest; hashlib lets go of the interpreter's lock, so they take cores of their own.
 
-    They are computed in threads: hashlib lets go of the interpreter's lock.
+    There is one fewer than the machine has cores, and at least one: with more, the event loop, which keeps the network
+    busy, waits for its turn, and the whole is slower.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(max(1, (os.process_cpu_count() or 1) - 1), thread_name_prefix="digest")
+
+    async def md5(self, block: Block) -> bytes:
+        """Return a block's own MD5, which the storage service compares with what it received."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _md5, block)
+
+    async def extend(self, digests: Digests, pieces: Iterable[bytes | memoryview]) -> None:
+        """Add the next pieces of a file to its digests."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, digests.add, pieces)
+
+
+class Digests:
+    """The digests of a file whose bytes are added in order.
 
     Attributes
     ----------
@@ -29,15 +48,12 @@ class Digests:
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha256 = hashlib.sha256()
 
-    async def add(self, pieces: Iterable[bytes | memoryview], length: int) -> None:
-        """Add the file's next `length` bytes."""
-        await asyncio.to_thread(self._add, pieces)
-        self.position += length
-
-    def _add(self, pieces: Iterable[bytes | memoryview]) -> None:
+    def add(self, pieces: Iterable[bytes | memoryview]) -> None:
+        """Add the file's next bytes."""
         for piece in pieces:
             self._md5.update(piece)
             self._sha256.update(piece)
+            self.position += len(piece)
 
     @property
     def md5(self) -> bytes:
@@ -48,11 +64,6 @@ class Digests:
     def sha256(self) -> bytes:
         """SHA-256 of what was added."""
         return self._sha256.digest()
-
-
-async def block_md5(block: Block) -> bytes:
-    """Return a block's own MD5, which the storage service compares with what it received."""
-    return await asyncio.to_thread(_md5, block)
 
 
 def _md5(block: Block) -> bytes:

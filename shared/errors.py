@@ -3,6 +3,10 @@
 ArchiverError
 ├── SettingsError          the app is set up wrongly: nothing works until an operator mends it
 ├── InvalidRequest         a caller's request is wrong; names the field
+├── RecordingNotFound      an id is none that the service gives out
+├── NotArchived            the archive has no such recording
+├── BodyTooLarge           a request's body is longer than is read
+├── UnknownCallback        a state callback came to an address that was never given out
 ├── ConsentRequired        a recording may not be started without the participants' consent
 ├── IdempotencyConflict    an Idempotency-Key was used for another request before
 ├── WrongState             an operation makes no sense in the recording's state; names it
@@ -13,7 +17,8 @@ ArchiverError
     │   ├── SourceUnavailable    no answer, 429, 5xx, 401, a cut or stalled body; may carry `retry_after`
     │   ├── SourceNotReady       an answer that is not the file yet: zero bytes, an HTML page, another format
     │   ├── SourceChanged        the file changed while it was being read
-    │   └── StorageUnavailable   the archive's own storage refused, or did not answer
+    │   ├── StorageUnavailable   the archive's own storage refused, or did not answer
+    │   └── TopicUnavailable     the topic for the archive's own events refused, or did not answer
     ├── Permanent          trying again changes nothing: an operator has to look
     │   ├── UntrustedOrigin      the file, or a redirect, is somewhere credentials must not go
     │   └── ArchiveConflict      another file is archived under this name already; it is kept
@@ -22,6 +27,8 @@ ArchiverError
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 
 class ArchiverError(Exception):
     """Base of everything the app raises on purpose. Messages carry no secrets: the platform sends them to callers."""
@@ -29,6 +36,13 @@ class ArchiverError(Exception):
 
 class SettingsError(ArchiverError):
     """The app's settings are wrong; the message names every fault and its mend."""
+
+
+class Fault(NamedTuple):
+    """What is wrong with one field of a request; the path is a JSON pointer without its first slash."""
+
+    path: str
+    detail: str
 
 
 class InvalidRequest(ArchiverError):  # noqa: N818 - named for what it is, as HTTP names it
@@ -40,12 +54,43 @@ class InvalidRequest(ArchiverError):  # noqa: N818 - named for what it is, as HT
         What is wrong and how to mend it.
     field
         The request's field at fault, by its name on the wire, where one can be named.
+    faults
+        Every fault of the body.
     """
 
-    def __init__(self, detail: str, *, field: str | None = None) -> None:
+    def __init__(self, detail: str, *, field: str | None = None, faults: tuple[Fault, ...] = ()) -> None:
         super().__init__(detail)
         self.detail = detail
         self.field = field
+        self.faults = faults
+
+
+class RecordingNotFound(ArchiverError):  # noqa: N818
+    """Nobody knows such a recording: the id is none that the service gives out."""
+
+    def __init__(self) -> None:
+        super().__init__("this is no recordingId: the service's consist of letters, digits and -_=+/.~")
+
+
+class NotArchived(ArchiverError):  # noqa: N818
+    """The archive has no such recording."""
+
+    def __init__(self) -> None:
+        super().__init__("the archive has no recording with this id; GET /api/archive lists those it has")
+
+
+class BodyTooLarge(ArchiverError):  # noqa: N818
+    """A request's body is longer than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is longer than the {limit} bytes that are read")
+
+
+class UnknownCallback(ArchiverError):  # noqa: N818
+    """A state callback came to an address that was never given out."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such callback address")
 
 
 class ConsentRequired(ArchiverError):  # noqa: N818
@@ -145,6 +190,10 @@ class StorageUnavailable(Retryable):
 
     Stands in for the storage SDK's errors, whose texts can hold parts of a signature.
     """
+
+
+class TopicUnavailable(Retryable):
+    """The topic that the archive's own events go to refused one, or did not answer."""
 
 
 class Permanent(CopyError):  # noqa: N818

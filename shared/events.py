@@ -47,8 +47,17 @@ def control_api_spelling(value: str) -> str:
 
 
 def utc(moment: datetime) -> datetime:
-    """Return `moment` in UTC; one without an offset is taken as UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    """Return `moment` in UTC; one without an offset is taken as UTC.
+
+    Raises
+    ------
+    ValueError
+        In UTC it would lie before the year 1 or after 9999.
+    """
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the time is out of range") from error
 
 
 def wire_time(moment: datetime) -> str:

@@ -83,6 +83,10 @@ class ChunkProgress:
         Failed tries so far.
     last_error
         What the last failed try ended with.
+    next_try_at
+        When the next try is due.
+    given_up_at
+        Since when no more tries are made.
     """
 
     index: int
@@ -90,6 +94,8 @@ class ChunkProgress:
     bytes_total: int | None = None
     tries: int = 0
     last_error: str | None = None
+    next_try_at: datetime | None = None
+    given_up_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,7 @@ class Ledger:
         transitions.sort(key=lambda entry: entry.at)
         return Facts(name, known, tuple(transitions), chunks)
 
-    async def learn(self, name: str, **facts: str | float | None) -> None:
+    async def learn(self, name: str, /, **facts: str | float | None) -> None:
         """Merge facts into what is known; None means that nothing is said about it."""
         said = {key: value for key, value in facts.items() if value is not None}
         await self._merge(name, _RECORDING, said)
@@ -208,11 +214,16 @@ class Ledger:
         """Note how far the copy of a chunk is, in bytes."""
         await self._merge(name, f"{_CHUNK}{index:06}", {"bytesDone": done, "bytesTotal": total})
 
-    async def failed(self, name: str, index: int, tries: int, error: str) -> None:
-        """Note that a try to archive a chunk failed."""
-        await self._merge(name, f"{_CHUNK}{index:06}", {"tries": tries, "lastError": error, "lastTryAt": self._time()})
+    async def failed(self, name: str, index: int, tries: int, error: str, next_try: datetime) -> None:
+        """Note that a try to archive a chunk failed, and when the next one is due."""
+        row = {"tries": tries, "lastError": error, "lastTryAt": self._time(), "nextTryAt": wire_time(next_try)}
+        await self._merge(name, f"{_CHUNK}{index:06}", row)
 
-    async def open(self, name: str, **facts: str | None) -> None:
+    async def give_up(self, name: str, index: int, error: str) -> None:
+        """Note that a chunk cannot be archived, and why."""
+        await self._merge(name, f"{_CHUNK}{index:06}", {"lastError": error, "givenUpAt": self._time()})
+
+    async def open(self, name: str, /, **facts: str | None) -> None:
         """List the recording among those that are not archived yet."""
         await self._merge(_OPEN, name, {"since": self._time(), **facts})
 
@@ -223,12 +234,21 @@ class Ledger:
         except ResourceNotFoundError:
             return
 
+    async def link(self, call_id: str, name: str) -> None:
+        """Note that the recording with this safe name is of a call."""
+        await self._merge(f".of-call.{safe_name(call_id)}", name, {})
+
+    async def linked(self, call_id: str) -> list[str]:
+        """Return the safe names of the call's recordings."""
+        rows = self._rows("PartitionKey eq @partition", partition=f".of-call.{safe_name(call_id)}")
+        return [row["RowKey"] async for row in rows]
+
     async def opened(self) -> AsyncIterator[str]:
         """Yield the names of the recordings that are not archived yet."""
         async for row in self._rows("PartitionKey eq @partition", partition=_OPEN):
             yield row["RowKey"]
 
-    async def reserve(self, kind: str, key: str, **facts: str) -> Mapping[str, Any] | None:
+    async def reserve(self, kind: str, key: str, /, **facts: str) -> Mapping[str, Any] | None:
         """Claim a key for the first who asks.
 
         Parameters
@@ -242,9 +262,11 @@ class Ledger:
         -------
         None for the first; for everybody else the facts that are known under the key.
         """
-        if await self._insert(f".{kind}", safe_name(key), dict(facts)):
-            return None
-        return await self.reserved(kind, key)
+        while not await self._insert(f".{kind}", safe_name(key), facts):
+            # None here means that it was released meanwhile.
+            if (known := await self.reserved(kind, key)) is not None:
+                return known
+        return None
 
     async def reserved(self, kind: str, key: str) -> Mapping[str, Any] | None:
         """Return the facts known under a key, or None if nobody claimed it."""
@@ -253,9 +275,22 @@ class Ledger:
         except ResourceNotFoundError:
             return None
 
-    async def resolve(self, kind: str, key: str, **facts: str | None) -> None:
+    async def resolve(self, kind: str, key: str, /, **facts: str | None) -> None:
         """Add facts to a claimed key."""
         await self._merge(f".{kind}", safe_name(key), facts)
+
+    async def release(self, kind: str, key: str) -> None:
+        """Give a claimed key up."""
+        try:
+            await self._table.delete_entity(f".{kind}", safe_name(key))
+        except ResourceNotFoundError:
+            return
+
+    async def claims(self, kind: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Yield the claimed keys of a kind, as safe names, with their facts."""
+        async for row in self._rows("PartitionKey eq @partition", partition=f".{kind}"):
+            row.pop("PartitionKey")
+            yield row.pop("RowKey"), row
 
     def _time(self) -> str:
         return wire_time(self._now())
@@ -312,4 +347,16 @@ def _transition(row: Mapping[str, Any]) -> Transition:
 
 
 def _progress(index: int, row: Mapping[str, Any]) -> ChunkProgress:
-    return ChunkProgress(index, row.get("bytesDone"), row.get("bytesTotal"), row.get("tries", 0), row.get("lastError"))
+    return ChunkProgress(
+        index,
+        row.get("bytesDone"),
+        row.get("bytesTotal"),
+        row.get("tries", 0),
+        row.get("lastError"),
+        _moment(row.get("nextTryAt")),
+        _moment(row.get("givenUpAt")),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -72,7 +72,10 @@ class ArchivedParticipant(_Model):
 
 
 class ArchivedChunk(_Model):
-    """A chunk: announced, and archived once `archivedAt`, `content` and `metadata` are there."""
+    """A chunk: announced, and archived once `archivedAt`, `content` and `metadata` are there.
+
+    `sourceDeletedAt` is there once the app has deleted the service's copy.
+    """
 
     index: int
     document_id: str
@@ -82,6 +85,16 @@ class ArchivedChunk(_Model):
     archived_at: str | None = None
     content: MediaFile | None = None
     metadata: MetadataFile | None = None
+    source_deleted_at: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent_deletion(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        fields: dict[str, object] = serialize(self)
+        return {
+            name: value
+            for name, value in fields.items()
+            if value is not None or name not in {"sourceDeletedAt", "source_deleted_at"}
+        }
 
 
 class Manifest(_Model):
@@ -169,6 +182,14 @@ class Manifest(_Model):
             participants=tuple(participants.values()),
             chunks=(*others, archived.model_copy(update=extra or {})),
         )
+
+    def source_deleted(self, chunk: Chunk, at: str) -> Manifest:
+        """Return the manifest after the service's copy of an archived chunk was deleted; the first deletion stands."""
+        known = self.chunk(chunk.index)
+        if known is None or not self.holds(chunk) or known.source_deleted_at is not None:
+            return self
+        others = tuple(other for other in self.chunks if other.index != chunk.index)
+        return self._with(chunks=(*others, known.model_copy(update={"source_deleted_at": at})))
 
     def _with(
         self,

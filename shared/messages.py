@@ -24,6 +24,12 @@ class ChunkMessage(WireModel):
         The announced media format; None where the event did not say.
     expires_at
         When the service deletes the files.
+    tries
+        Failed tries so far.
+    due_at
+        When it may be worked on first; what passes from then on is time in the queue.
+    traceparent
+        The trace that the announcement belongs to, as W3C Trace Context writes it.
     """
 
     schema_version: Literal[1] = 1
@@ -33,6 +39,9 @@ class ChunkMessage(WireModel):
     chunk: Chunk
     format: str | None = None
     expires_at: UtcDatetime
+    tries: int = 0
+    due_at: UtcDatetime | None = None
+    traceparent: str | None = None
 
     def to_json(self) -> str:
         """Return the message's body."""

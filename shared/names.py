@@ -84,6 +84,6 @@ def call_blob(key: str) -> str:
     return f"calls/{key}.json"
 
 
-def attention_blob(kind: str, identifier: str) -> str:
+def attention_blob(key: str) -> str:
     """Return the name of the blob that keeps what an operator has to look at."""
-    return f"attention/{kind}.{safe_name(identifier)}.json"
+    return f"attention/{key}.json"

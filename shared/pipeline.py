@@ -12,7 +12,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.digests import block_md5
 from shared.pacing import EPOCH, Pace
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from shared.blocks import BlockPlan
     from shared.buffers import Block, Share
-    from shared.digests import Digests
+    from shared.digests import Digests, Hashing
     from shared.pacing import Gate
     from shared.reading import Media, Reading
     from shared.staging import Staging
@@ -52,6 +51,8 @@ class Pipeline:
         The most connections to the source.
     digests
         Follow the blocks from the file's start, up to the first block that is not read.
+    hashing
+        Computes them.
     progress
         Told of the bytes staged, and the file's size where it is known.
     """
@@ -67,6 +68,7 @@ class Pipeline:
         gate: Gate,
         limit: int,
         digests: Digests,
+        hashing: Hashing,
         progress: Callable[[int, int | None], None] | None,
     ) -> None:
         self._media = media
@@ -76,6 +78,7 @@ class Pipeline:
         self._share = share
         self._gate = gate
         self._digests = digests
+        self._hashing = hashing
         self._progress = progress
         self._pace = Pace(limit if media.ranges else 1)
         self._skips = set(staged) if media.ranges else set()
@@ -245,7 +248,7 @@ class Pipeline:
         task.add_done_callback(self._uploads.discard)
 
     async def _upload(self, block: Block) -> None:
-        md5 = await block_md5(block)
+        md5 = await self._hashing.md5(block)
         name = self._plan.name(block.index, md5)
         if self._staged.get(block.index) == name:
             self.resumed_bytes += block.length
@@ -263,7 +266,7 @@ class Pipeline:
         while True:
             await self._to_digest.get()
             while (block := self._full.pop(index, None)) is not None:
-                await self._digests.add(block.pieces(), block.length)
+                await self._hashing.extend(self._digests, block.pieces())
                 self._share.release(block)
                 index += 1
             if self._all_read and index == self._due:

@@ -8,11 +8,14 @@ from typing import Any
 
 from shared.errors import (
     ArchiverError,
+    BodyTooLarge,
     ConsentRequired,
     IdempotencyConflict,
     InvalidRequest,
     ServiceError,
     SettingsError,
+    StorageUnavailable,
+    UnknownCallback,
     WrongState,
 )
 
@@ -31,9 +34,12 @@ class Problem:
 
 _KINDS: tuple[tuple[type[ArchiverError], int, str, str], ...] = (
     (InvalidRequest, 400, "invalid-request", "The request is wrong"),
+    (BodyTooLarge, 413, "body-too-large", "The body is too large"),
+    (UnknownCallback, 404, "callback-not-found", "There is no such callback address"),
     (ConsentRequired, 403, "consent-required", "Consent is required"),
     (WrongState, 409, "wrong-state", "The recording is in another state"),
     (IdempotencyConflict, 422, "idempotency-key-reused", "The Idempotency-Key was used before"),
+    (StorageUnavailable, 503, "storage-unavailable", "The archive's storage is not available"),
     (SettingsError, 503, "settings", "The app is not set up"),
     (ArchiverError, 500, "internal", "The app failed"),
 )

@@ -25,10 +25,14 @@ if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueServiceClient
 
     from shared.archive import Archive
+    from shared.attention import Attention
+    from shared.auto_record import AutoRecord
+    from shared.callbacks import Callbacks
     from shared.catalog import Catalog
     from shared.control import Control
     from shared.diagnosis import Diagnosis
     from shared.health import Health
+    from shared.intake import Intake
     from shared.ledger import Ledger
     from shared.probes import Surroundings
     from shared.recordings import Recordings
@@ -48,29 +52,51 @@ class Services:
         self.settings = settings
 
     @cached_property
+    def intake(self) -> Intake:
+        """What takes events in."""
+        from shared.intake import Intake
+
+        return Intake(
+            self._catalog,
+            self._ledger,
+            self.attention,
+            origins=self.settings.trusted_origins,
+            retention=timedelta(hours=self.settings.retention_hours),
+        )
+
+    @cached_property
     def archive(self) -> Archive:
-        """What takes events in and copies chunks."""
+        """What copies chunks."""
         from shared.archive import Archive
+        from shared.chunk_queue import ChunkQueue
         from shared.source import Source
         from shared.transfer import Transfer
 
         settings = self.settings
         return Archive(
             self._container,
-            self._catalog,
-            self._ledger,
-            Source(self._session, self._signer, settings.trusted_origins),
-            Transfer(block_mib=settings.block_mib, concurrency=settings.concurrency),
-            origins=settings.trusted_origins,
-            retention=timedelta(hours=settings.retention_hours),
+            catalog=self._catalog,
+            ledger=self._ledger,
+            attention=self.attention,
+            queue=ChunkQueue(self._queue_service, QUEUE),
+            source=Source(self._session, self._signer, settings.trusted_origins),
+            transfer=Transfer(block_mib=settings.block_mib, concurrency=settings.concurrency),
+            first_retry=timedelta(seconds=settings.retry_seconds),
         )
+
+    @cached_property
+    def attention(self) -> Attention:
+        """What keeps the operator's list."""
+        from shared.attention import Attention
+
+        return Attention(self._catalog, self._ledger)
 
     @cached_property
     def control(self) -> Control:
         """What starts and stops recordings."""
-        from shared.control import Control
+        from shared.reporting_control import ReportingControl
 
-        return Control(self._control_client)
+        return ReportingControl(self._control_client, self.callbacks)
 
     @cached_property
     def recordings(self) -> Recordings:
@@ -78,7 +104,27 @@ class Services:
         from shared.recordings import Recordings
 
         retention = timedelta(hours=self.settings.retention_hours)
-        return Recordings(self.control, self._ledger, self._catalog, retention=retention)
+        return Recordings(
+            self.control,
+            self._ledger,
+            self._catalog,
+            retention=retention,
+            require_consent=self.settings.require_consent,
+        )
+
+    @cached_property
+    def callbacks(self) -> Callbacks:
+        """What takes the service's reports of recordings' states."""
+        from shared.callbacks import Callbacks
+
+        return Callbacks(self._ledger, self.settings.public_base_url)
+
+    @cached_property
+    def auto_record(self) -> AutoRecord:
+        """What starts recordings by itself."""
+        from shared.auto_record import AutoRecord
+
+        return AutoRecord(self._ledger, self.attention, self.recordings, self.settings.policy)
 
     @cached_property
     def health(self) -> Health:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,6 +19,11 @@ from shared.origins import TrustedOrigins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from shared.recording_policy import Policy
+
+APP = Path(__file__).resolve().parent.parent
+"""The app's root, where function_app.py is."""
 
 DEFAULT_TRUSTED_ORIGINS = (
     "https://*.asm.skype.com,https://*.asyncgw.teams.microsoft.com,https://*.ams.gov.teams.microsoft.us"
@@ -71,6 +77,25 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
+class Topic:
+    """The Event Grid topic that the archive's own events go to.
+
+    Attributes
+    ----------
+    endpoint
+        The address that takes events.
+    key
+        One of its keys; None where an identity is used.
+    """
+
+    endpoint: str
+    key: str | None
+
+    def __repr__(self) -> str:
+        return f"Topic(endpoint={self.endpoint!r}, key={'set' if self.key else None})"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the app is told from outside.
 
@@ -92,6 +117,22 @@ class Settings:
         Size of the blocks a file is copied in, MiB.
     concurrency
         Most connections one copy uses at a time.
+    retry_seconds
+        How long to wait after a chunk's first failed try, seconds.
+    expected_event_minutes
+        How long after a recording's end its event may take before somebody is told.
+    dead_letter_container
+        Where Event Grid keeps the events that it could not deliver.
+    delete_source
+        Whether the service's copy is deleted once a chunk is archived and read back.
+    topic
+        Where the archive's own events go; None where nobody wants them.
+    public_base_url
+        Where the app can be reached from outside, without a trailing slash; None turns state callbacks off.
+    policy
+        Which calls are recorded by themselves; None for none.
+    require_consent
+        Whether a start must come with the participants' consent.
     """
 
     service: Service
@@ -101,6 +142,14 @@ class Settings:
     trusted_origins: TrustedOrigins
     block_mib: int
     concurrency: int
+    retry_seconds: int
+    expected_event_minutes: int
+    dead_letter_container: str
+    delete_source: bool = False
+    topic: Topic | None = None
+    public_base_url: str | None = None
+    policy: Policy | None = None
+    require_consent: bool = False
     origin_patterns: tuple[str, ...] = ()
 
     @classmethod
@@ -121,6 +170,14 @@ class Settings:
             trusted_origins=reader.origins("RECORDING_TRUSTED_ORIGINS", DEFAULT_TRUSTED_ORIGINS),
             block_mib=reader.number("COPY_BLOCK_MIB", 4, low=1, high=100),
             concurrency=reader.number("COPY_CONCURRENCY", 8, low=1, high=64),
+            retry_seconds=reader.number("RETRY_SECONDS", 15, low=1, high=300),
+            expected_event_minutes=reader.number("EXPECTED_EVENT_MINUTES", 60, low=1, high=1440),
+            dead_letter_container=reader.text("DEAD_LETTER_CONTAINER", "dead-letters", _container_name),
+            delete_source=reader.flag("DELETE_SOURCE_AFTER_ARCHIVE", "false"),
+            topic=reader.topic(),
+            public_base_url=reader.public_base_url(),
+            policy=reader.policy(),
+            require_consent=reader.flag("REQUIRE_CONSENT", "false"),
             origin_patterns=reader.parts("RECORDING_TRUSTED_ORIGINS", DEFAULT_TRUSTED_ORIGINS),
         )
         if reader.faults:
@@ -151,6 +208,12 @@ class _Reader:
             self.faults.append(f"{name} is {value!r}; it takes a whole number from {low} to {high}")
             return default
         return int(value)
+
+    def flag(self, name: str, default: str) -> bool:
+        value = (self._get(name) or default).lower()
+        if value not in {"true", "false"}:
+            self.faults.append(f"{name} is {value!r}; it takes true or false")
+        return value == "true"
 
     def parts(self, name: str, default: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in (self._get(name) or default).split(",") if part.strip())
@@ -220,6 +283,51 @@ class _Reader:
             self._get("ARCHIVE_STORAGE__clientId") or None,
         )
 
+    def public_base_url(self) -> str | None:
+        value = self._get("PUBLIC_BASE_URL").rstrip("/")
+        if value and not _is_public(value):
+            self.faults.append(
+                f"PUBLIC_BASE_URL is {value!r}; it takes the app's own address such as https://<app>.azurewebsites.net, "
+                "with http for this machine only"
+            )
+        return value or None
+
+    def policy(self) -> Policy | None:
+        value = self.text("AUTO_RECORD", "off", lambda _: None)
+        require_consent = self._get("REQUIRE_CONSENT").lower() == "true"
+        if value == "off":
+            return None
+        from shared.recording_policy import EVERY_CALL, read_policy  # noqa: PLC0415 - brings pydantic, seldom needed
+
+        if value == "all":
+            if require_consent:
+                self.faults.append(
+                    "AUTO_RECORD is 'all', which states no basis, and REQUIRE_CONSENT is on: give a policy file whose "
+                    "rules state consent.basis"
+                )
+            return EVERY_CALL
+        policy, faults = read_policy(APP / value, require_consent=require_consent)
+        self.faults += [f"AUTO_RECORD, {value}: {fault}" for fault in faults]
+        return policy
+
+    def topic(self) -> Topic | None:
+        endpoint, key = self._get("ARCHIVE_TOPIC_ENDPOINT"), self._get("ARCHIVE_TOPIC_KEY") or None
+        if not endpoint:
+            if key:
+                self.faults.append("ARCHIVE_TOPIC_KEY is set without ARCHIVE_TOPIC_ENDPOINT, the topic that it opens")
+            return None
+        if not _is_url(endpoint):
+            self.faults.append(
+                f"ARCHIVE_TOPIC_ENDPOINT is {endpoint!r}; it takes a topic's address such as "
+                "https://<topic>.<region>-1.eventgrid.azure.net/api/events"
+            )
+        elif key is None and not endpoint.lower().startswith("https:"):
+            self.faults.append(
+                "ARCHIVE_TOPIC_ENDPOINT is not https, so no identity's token may go there; give a local topic's key in "
+                "ARCHIVE_TOPIC_KEY"
+            )
+        return Topic(endpoint, key)
+
 
 def _pairs(connection_string: str) -> list[tuple[str, str, str]]:
     return [part.partition("=") for part in connection_string.split(";") if part.strip()]
@@ -231,6 +339,11 @@ def _is_url(value: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
     except ValueError:
         return False
+
+
+def _is_public(value: str) -> bool:
+    parts = urlsplit(value) if _is_url(value) and not re.search(r"[?#\s]", value) else None
+    return parts is not None and (parts.scheme == "https" or parts.hostname in {"127.0.0.1", "localhost"})
 
 
 def _is_base64(value: str) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobClient
 
     from shared.buffers import Block
-    from shared.digests import Digests
+    from shared.digests import Digests, Hashing
 
 _SPARE = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 _TRIES = 4
@@ -208,7 +208,7 @@ class Staging:
         """Whether a blob was copied from this document."""
         return existing.document_id == self._document_id
 
-    async def read_back(self, digests: Digests, size: int, step: int, etag: str) -> None:
+    async def read_back(self, digests: Digests, hashing: Hashing, size: int, step: int, etag: str) -> None:
         """Add to `digests` what they lack, from the committed blob; reads a few pieces of `step` bytes ahead."""
         offsets = iter(range(digests.position, size, step))
         ahead: list[asyncio.Task[bytes]] = []
@@ -224,7 +224,7 @@ class Staging:
             while ahead:
                 piece = await ahead.pop(0)
                 fetch()
-                await digests.add([piece], len(piece))
+                await hashing.extend(digests, [piece])
         finally:
             for task in ahead:
                 task.cancel()

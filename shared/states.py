@@ -6,18 +6,16 @@ one that was stopped.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shared.ledger import Operation
 from shared.manifest import Status
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from shared.ledger import Facts
-    from shared.manifest import Manifest
+    from shared.ledger import Facts, Transition
+    from shared.manifest import ArchivedChunk, Manifest
 
 SETTLING = timedelta(seconds=30)
 """How long the service may take to show what it was asked for; it has been seen to take seconds."""
@@ -38,6 +36,20 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
+MEANINGS = {
+    State.STARTING: "asked to run; the service does not say yet that it does",
+    State.ACTIVE: "being recorded",
+    State.PAUSED: "paused by us, or started paused; nothing is recorded",
+    State.STOPPING: "stopped or the call has ended, and the service is still closing the recording",
+    State.PROCESSING: "ended; the service is making the files, or more files than are archived",
+    State.ARCHIVING: "files are announced and being copied",
+    State.ARCHIVED: "everything is in the archive",
+    State.FAILED: "the service could not record, or a file cannot be archived: an operator has to look",
+    State.EXPIRED: "the service has deleted its files, and not all of them are archived",
+    State.UNKNOWN: "what is known does not tell; notes say why",
+}
+"""What each state says of a recording."""
+
 RETRY_AFTER = {State.STARTING: 1, State.STOPPING: 1, State.PROCESSING: 10, State.ARCHIVING: 5}
 """Seconds after which it pays to ask again."""
 
@@ -48,18 +60,37 @@ ALLOWED = {
 }
 """The states in which an operation makes sense. What we know nothing of is left to the service to judge."""
 
+LEADS_TO = {Operation.PAUSE: State.PAUSED, Operation.RESUME: State.STARTING, Operation.STOP: State.STOPPING}
+"""The state right after an operation that the service has accepted."""
 
-def state_of(
-    facts: Facts, service_state: str | None, manifest: Manifest | None, now: datetime, retention: timedelta
-) -> State:
+
+class Seen(StrEnum):
+    """What the service says when it is asked for a recording."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    GONE = "gone"
+    """It knows no such recording, which is also what it says of one that has ended."""
+    SILENT = "silent"
+    """It does not answer, or fails."""
+
+
+class Verdict(NamedTuple):
+    """A state, and what has to be said about it."""
+
+    state: State
+    note: str | None = None
+
+
+def judge(facts: Facts, seen: Seen, manifest: Manifest | None, now: datetime, retention: timedelta) -> Verdict:
     """Return a recording's state.
 
     Parameters
     ----------
     facts
         What the ledger knows.
-    service_state
-        `active` or `inactive`, as the service says; None when it says that there is no such recording.
+    seen
+        What the service says.
     manifest
         What is archived, if anything was announced.
     now
@@ -67,45 +98,151 @@ def state_of(
     retention
         How long the service keeps a recording's files.
     """
-    if service_state is not None:
-        return _while_recording(facts, service_state, now)
-    if manifest is not None:
-        return _once_announced(facts, manifest, now)
-    return _once_ended(facts, now, retention)
+    match seen:
+        case Seen.ACTIVE | Seen.INACTIVE:
+            return _while_recording(facts, now, active=seen is Seen.ACTIVE)
+        case Seen.GONE:
+            return _once_ended(facts, manifest, now, retention)
+        case Seen.SILENT:
+            return _unseen(facts, manifest, now, retention)
 
 
-def _while_recording(facts: Facts, service_state: str, now: datetime) -> State:
-    asked = facts.last(Operation.START, Operation.PAUSE, Operation.RESUME, Operation.STOP)
-    active = service_state == "active"
+def expiry(facts: Facts, manifest: Manifest | None, retention: timedelta) -> datetime | None:
+    """Return when the service deletes the files, as far as that is known.
+
+    The event says it best; without one, the files have been there since the recording ended at the latest.
+    """
+    told = facts.moment("expiresAt")
+    if told is not None:
+        return told
+    if manifest is not None and manifest.start_time is not None:
+        length = timedelta(milliseconds=manifest.duration_ms or 0)
+        return datetime.fromisoformat(manifest.start_time) + length + retention
+    ended = _ended_at(facts)
+    return ended + retention if ended is not None else None
+
+
+def _while_recording(facts: Facts, now: datetime, *, active: bool) -> Verdict:
+    failed = facts.last(Operation.REPORTED_FAILED)
+    if failed is not None and not active:
+        return _failed(failed)
+    asked = _last_asked(facts)
     if asked is None:
-        return State.ACTIVE if active else State.UNKNOWN
+        return Verdict(State.ACTIVE) if active else Verdict(State.UNKNOWN, _INACTIVE_ELSEWHERE)
     settling = now - asked.at < SETTLING
-    starts_paused = asked.operation is Operation.START and bool(facts.known.get("pauseOnStart"))
-    if asked.operation is Operation.STOP:
-        return State.STOPPING
-    if asked.operation is Operation.PAUSE or starts_paused:
-        return State.ACTIVE if active and not settling else State.PAUSED
+    ended = asked.operation in {Operation.STOP, Operation.CALL_ENDED}
+    if ended and settling:
+        return Verdict(State.STOPPING)
     if active:
-        return State.ACTIVE
-    if facts.last(Operation.REPORTED_FAILED):
-        return State.FAILED
-    return State.STARTING if settling else State.UNKNOWN
+        return _active(asked, settling=settling)
+    if ended:
+        return Verdict(State.UNKNOWN, f"it was ended at {asked.at:%FT%TZ}, and the service still has it, inactive")
+    if _paused_by(asked, facts):
+        return Verdict(State.PAUSED)
+    if settling:
+        return Verdict(State.STARTING)
+    return Verdict(State.UNKNOWN, _INACTIVE_UNASKED)
 
 
-def _once_announced(facts: Facts, manifest: Manifest, now: datetime) -> State:
+def _active(asked: Transition, *, settling: bool) -> Verdict:
+    match asked.operation:
+        case Operation.PAUSE if settling:
+            return Verdict(State.PAUSED)
+        case Operation.PAUSE | Operation.STOP | Operation.CALL_ENDED:
+            return Verdict(State.ACTIVE, f"the service records, though the last we know is {asked.operation}")
+        case _:
+            return Verdict(State.ACTIVE)
+
+
+def _once_ended(facts: Facts, manifest: Manifest | None, now: datetime, retention: timedelta) -> Verdict:
+    if manifest is not None and manifest.chunks:
+        return _once_announced(facts, manifest, now, retention)
+    failed = facts.last(Operation.REPORTED_FAILED)
+    if failed is not None:
+        return _failed(failed)
+    if _nothing_was_recorded(facts):
+        return Verdict(State.ARCHIVED, "it was started paused and never resumed, so there are no files")
+    ended = _ended_at(facts)
+    if ended is not None and now - ended >= retention:
+        return Verdict(State.EXPIRED, "its files were never announced, and the service has deleted them by now")
+    return Verdict(State.PROCESSING)
+
+
+def _once_announced(facts: Facts, manifest: Manifest, now: datetime, retention: timedelta) -> Verdict:
     if manifest.status is Status.COMPLETE:
-        return State.ARCHIVED
-    expires_at = facts.moment("expiresAt")
-    return State.EXPIRED if expires_at is not None and now >= expires_at else State.ARCHIVING
+        return Verdict(State.ARCHIVED)
+    waiting = [chunk for chunk in manifest.chunks if chunk.archived_at is None]
+    given_up = [chunk for chunk in waiting if _given_up(facts, chunk)]
+    expires_at = expiry(facts, manifest, retention)
+    if expires_at is not None and now >= expires_at:
+        missing = ", ".join(str(chunk.index) for chunk in waiting) or "after the last one that was announced"
+        return Verdict(State.EXPIRED, f"not archived in time: chunk {missing}")
+    if not waiting:
+        return Verdict(State.PROCESSING)
+    if len(given_up) == len(waiting):
+        indexes = ", ".join(str(chunk.index) for chunk in given_up)
+        return Verdict(State.FAILED, f"cannot be archived: chunk {indexes}; the reason stands with the chunk")
+    return Verdict(State.ARCHIVING)
 
 
-def _once_ended(facts: Facts, now: datetime, retention: timedelta) -> State:
-    """Return the state of a recording that the service has ended and has not announced yet."""
-    if not facts:
-        return State.UNKNOWN
-    if facts.last(Operation.REPORTED_FAILED):
-        return State.FAILED
-    ended = facts.last(Operation.STOP, Operation.CALL_ENDED) or facts.last(Operation.START)
-    if ended is not None and now - ended.at >= retention:
-        return State.EXPIRED
-    return State.PROCESSING
+def _unseen(facts: Facts, manifest: Manifest | None, now: datetime, retention: timedelta) -> Verdict:
+    """Return the state as far as it does not depend on the service, which cannot be asked."""
+    failed = facts.last(Operation.REPORTED_FAILED)
+    if failed is not None and manifest is None:
+        return _failed(failed)
+    asked = _last_asked(facts)
+    settling = asked is not None and now - asked.at < SETTLING
+    if manifest is not None and manifest.status is Status.COMPLETE:
+        return Verdict(State.ARCHIVED)
+    if asked is None:
+        return Verdict(State.UNKNOWN) if manifest is None else _once_announced(facts, manifest, now, retention)
+    if asked.operation in {Operation.STOP, Operation.CALL_ENDED}:
+        return Verdict(State.STOPPING) if settling else _once_ended(facts, manifest, now, retention)
+    if _paused_by(asked, facts):
+        return Verdict(State.PAUSED)
+    reported = facts.last(Operation.REPORTED_ACTIVE)
+    if reported is not None and reported.at >= asked.at:
+        return Verdict(State.ACTIVE)
+    return Verdict(State.STARTING if settling else State.UNKNOWN)
+
+
+def _last_asked(facts: Facts) -> Transition | None:
+    return facts.last(Operation.START, Operation.PAUSE, Operation.RESUME, Operation.STOP, Operation.CALL_ENDED)
+
+
+def _paused_by(asked: Transition, facts: Facts) -> bool:
+    return asked.operation is Operation.PAUSE or (
+        asked.operation is Operation.START and bool(facts.known.get("pauseOnStart"))
+    )
+
+
+def _nothing_was_recorded(facts: Facts) -> bool:
+    return (
+        bool(facts.known.get("pauseOnStart"))
+        and facts.last(Operation.START) is not None
+        and facts.last(Operation.RESUME, Operation.REPORTED_ACTIVE) is None
+    )
+
+
+def _ended_at(facts: Facts) -> datetime | None:
+    """Return when the recording ended; where nobody told, when the service was first seen without it."""
+    ended = facts.last(Operation.STOP, Operation.CALL_ENDED)
+    return ended.at if ended is not None else facts.moment("goneSince")
+
+
+def _given_up(facts: Facts, chunk: ArchivedChunk) -> bool:
+    progress = facts.chunks.get(chunk.index)
+    return progress is not None and progress.given_up_at is not None
+
+
+def _failed(failed: Transition) -> Verdict:
+    return Verdict(State.FAILED, f"the service could not record: {failed.detail or 'it did not say why'}")
+
+
+_INACTIVE_ELSEWHERE = (
+    "this app did not start it, and the service says inactive, "
+    "which it says of a recording that is paused, has not begun, or is broken"
+)
+_INACTIVE_UNASKED = (
+    "the service says inactive, and this app did not pause it: somebody else did, it has not begun, or it is broken"
+)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from shared.blocks import MIB, BlockPlan
 from shared.buffers import Pool
-from shared.digests import Digests
+from shared.digests import Digests, Hashing
 from shared.errors import ArchiveConflict, Retryable
 from shared.pacing import Gate
 from shared.pipeline import Pipeline
@@ -91,6 +91,7 @@ class Transfer:
         self._limit = concurrency
         self._pool = Pool(max(BUFFER_MIB * MIB, 2 * self._block_size))
         self._gate = Gate(concurrency)
+        self._hashing = Hashing()
 
     async def copy(
         self,
@@ -133,6 +134,7 @@ class Transfer:
             media,
             Staging(blob, document_id=document_id, content_type=content_type, refused=self._gate.refused),
             document_id,
+            self._hashing,
             progress,
         )
         single = min(self._block_size, MAX_SINGLE_MIB * MIB)
@@ -149,11 +151,17 @@ class _Copy:
     """One file's way into one blob."""
 
     def __init__(
-        self, media: Media, staging: Staging, document_id: str, progress: Callable[[int, int | None], None] | None
+        self,
+        media: Media,
+        staging: Staging,
+        document_id: str,
+        hashing: Hashing,
+        progress: Callable[[int, int | None], None] | None,
     ) -> None:
         self._media = media
         self._staging = staging
         self._document_id = document_id
+        self._hashing = hashing
         self._progress = progress
 
     async def whole(self, share: Share) -> Copied:
@@ -168,7 +176,7 @@ class _Copy:
         finally:
             reading.close()
         digests = Digests()
-        await digests.add(block.pieces(), block.length)
+        await self._hashing.extend(digests, block.pieces())
         content = b"".join(block.pieces())
         share.release(block)
         try:
@@ -199,6 +207,7 @@ class _Copy:
             gate=gate,
             limit=limit,
             digests=digests,
+            hashing=self._hashing,
             progress=self._progress,
         )
         if not await pipeline.run(deadline):
@@ -246,7 +255,7 @@ class _Copy:
 
     async def _complete(self, digests: Digests, size: int, etag: str, content_type: str | None = None) -> None:
         """Bring digests to the end of the committed blob, and store them with it."""
-        await self._staging.read_back(digests, size, 4 * MIB, etag)
+        await self._staging.read_back(digests, self._hashing, size, 4 * MIB, etag)
         await self._staging.describe(digests, etag, content_type)
 
     def _conflict(self, how: str) -> ArchiveConflict:

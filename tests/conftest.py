@@ -25,6 +25,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 QUICK_QUEUE = {
     "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.2000000",
     "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:01",
+    "RETRY_SECONDS": "1",
 }
 
 

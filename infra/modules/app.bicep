@@ -53,6 +53,9 @@ param copyBlockMib int
 @maxValue(64)
 param copyConcurrency int
 
+@description('Container in which Event Grid keeps the events it could not deliver.')
+param deadLetterContainerName string
+
 @description('Memory of an instance, MB.')
 @allowed([
   512
@@ -212,6 +215,9 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     RECORDING_TRUSTED_ORIGINS: trustedOrigins
     COPY_BLOCK_MIB: string(copyBlockMib)
     COPY_CONCURRENCY: string(copyConcurrency)
+    RETRY_SECONDS: '15'
+    EXPECTED_EVENT_MINUTES: '60'
+    DEAD_LETTER_CONTAINER: deadLetterContainerName
   }
 }
 

@@ -1,0 +1,122 @@
+"""One run of one contender, in surroundings of its own, and what is checked afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from azure.storage.blob.aio import BlobServiceClient
+
+from bench import peers, worker
+from bench.services import CONTAINER, PROJECT, storage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.services import Recording, Storage
+
+BLOB = "0000.mp4"
+PEERS = ("rclone", "azcopy", "curl")
+TO_NOWHERE = {"read-limit", "curl"}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run took.
+
+    Attributes
+    ----------
+    wall_s, cpu_s
+        Seconds; CPU seconds of the contender's own processes.
+    peak_mib
+        Peak memory above that of the idle process; of a peer, which has no idle state, in all.
+    requests
+        That storage answered.
+    """
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+    requests: int
+
+
+class RunFailed(Exception):  # noqa: N818 - what happened
+    """A contender did not do its work; the message says why."""
+
+
+async def once(name: str, recording: Recording, folder: Path) -> Run:
+    """Let a contender move a recording into an empty storage account.
+
+    Raises
+    ------
+    RunFailed
+        It is not installed, it failed, or what arrived is not what was sent.
+    """
+    async with storage(folder) as account:
+        try:
+            if name in PEERS:
+                used = await peers.run(name, recording, account, BLOB, folder)
+                run = Run(used.wall_s, used.cpu_s, used.peak_mib, account.requests())
+            else:
+                run = await _in_process(name, recording, account, folder)
+        except peers.PeerFailed as error:
+            raise RunFailed(str(error)) from error
+        if name not in TO_NOWHERE:
+            await _check(recording, account)
+    return run
+
+
+def task(recording: Recording, account: Storage, folder: Path) -> worker.Task:
+    """Return what a contender is told."""
+    return worker.Task(
+        url=recording.url,
+        document_id=recording.document_id,
+        size=recording.size,
+        acs=recording.connection_string,
+        storage=account.connection_string,
+        container=CONTAINER,
+        blob=BLOB,
+        folder=str(folder),
+    )
+
+
+async def begin(name: str, what: worker.Task) -> asyncio.subprocess.Process:
+    """Start a contender's process and wait until it is ready; a line on its standard input lets it go."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.worker", name),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=PROJECT,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(asdict(what)).encode() + b"\n")
+    await process.stdin.drain()
+    if not await process.stdout.readline():
+        raise RunFailed(f"{name} did not get ready")
+    return process
+
+
+async def _in_process(name: str, recording: Recording, account: Storage, folder: Path) -> Run:
+    process = await begin(name, task(recording, account, folder))
+    before = account.requests()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"\n")
+    await process.stdin.drain()
+    line = await process.stdout.readline()
+    await process.wait()
+    if not line:
+        raise RunFailed(f"{name} ended with {process.returncode}")
+    result = json.loads(line)
+    return Run(result["wall_s"], result["cpu_s"], result["peak_mib"], account.requests() - before)
+
+
+async def _check(recording: Recording, account: Storage) -> None:
+    async with BlobServiceClient.from_connection_string(account.connection_string) as service:
+        properties = await service.get_blob_client(CONTAINER, BLOB).get_blob_properties()
+    if properties.size != recording.size:
+        raise RunFailed(f"{properties.size} of {recording.size} bytes arrived")

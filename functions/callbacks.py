@@ -1,0 +1,17 @@
+"""The service says what state a recording is in."""
+
+import azure.functions as func
+
+from functions.answers import problems_answered
+from shared.services import services
+
+blueprint = func.Blueprint()
+
+
+# Anonymous, because the service brings no key: the token in the address opens it.
+@blueprint.route("callbacks/{reference}/{token}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@problems_answered
+async def recording_state_callback(req: func.HttpRequest) -> func.HttpResponse:
+    """Note what is reported."""
+    await services().callbacks.take(req.route_params["reference"], req.route_params["token"], req.get_body())
+    return func.HttpResponse(status_code=200)

@@ -1,0 +1,163 @@
+"""The intake: takes the service's events in, and says what must be archived.
+
+`Intake.announce` runs within Event Grid's 30 seconds: it keeps the event, notes in the manifest what must arrive, and
+returns one message a chunk. It can be repeated, run twice at once, or be cut off anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared import log, names
+from shared.attention import Finding, Kind
+from shared.catalog import NO_MANIFEST, storage_errors_told
+from shared.errors import InvalidEvent, UntrustedOrigin
+from shared.events import parse_recording_files, wire_time
+from shared.ledger import Facts, best_effort
+from shared.manifest import ConsentFile
+from shared.messages import ChunkMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from shared.attention import Attention
+    from shared.catalog import Catalog
+    from shared.errors import ArchiverError
+    from shared.events import Chunk, RecordingFiles
+    from shared.ledger import Ledger
+    from shared.origins import TrustedOrigins
+
+
+class Intake:
+    """Takes events in.
+
+    Parameters
+    ----------
+    catalog, ledger
+        The archive's bookkeeping.
+    attention
+        Told of what cannot be archived.
+    origins
+        Where files may be read from.
+    retention
+        How long the service keeps files.
+    now
+        The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        ledger: Ledger,
+        attention: Attention,
+        *,
+        origins: TrustedOrigins,
+        retention: timedelta,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._catalog = catalog
+        self._ledger = ledger
+        self._attention = attention
+        self._origins = origins
+        self._retention = retention
+        self._now = now
+
+    async def announce(self, event: Mapping[str, Any]) -> list[str]:
+        """Take in an event and return the queue's messages, one for each chunk that is not archived yet.
+
+        An event, or a chunk of one, that cannot be archived is kept under `attention/` with the reason.
+
+        Parameters
+        ----------
+        event
+            The event's JSON object, in either schema.
+
+        Raises
+        ------
+        StorageUnavailable
+            Nothing is lost as long as the event comes again.
+        """
+        with storage_errors_told():
+            return await self._announce(event)
+
+    async def _announce(self, event: Mapping[str, Any]) -> list[str]:
+        try:
+            files = parse_recording_files(event, self._now())
+        except InvalidEvent as error:
+            await self._refuse(event, error)
+            return []
+        with log.fields(recordingId=files.recording_id, callId=files.call_id, eventId=files.event_id):
+            refused = {chunk.document_id: fault for chunk in files.chunks if (fault := self._untrusted(chunk))}
+            if refused:
+                await self._refuse(event, next(iter(refused.values())), documents=list(refused))
+            chunks = [chunk for chunk in files.chunks if chunk.document_id not in refused]
+            if not chunks:
+                return []
+            files = replace(files, chunks=tuple(chunks))
+            prefix, is_new = await self._catalog.locate(files)
+            await self._catalog.keep_event(prefix, files.event_id, event)
+            name = names.ledger_name(files.recording_id, prefix)
+            facts = await best_effort(self._ledger.read(name)) or Facts(name)
+            consent = await self._keep_consent(prefix, facts)
+            manifest = await self._catalog.update_manifest(
+                prefix, lambda known: known.announced(files, consent), NO_MANIFEST if is_new else None
+            )
+            await best_effort(
+                self._ledger.learn(
+                    name,
+                    recordingId=files.recording_id,
+                    prefix=prefix,
+                    expiresAt=wire_time(files.event_time + self._retention),
+                )
+            )
+            messages = [self._message(prefix, files, chunk) for chunk in chunks if not manifest.holds(chunk)]
+            log.info("recording.announced", prefix=prefix, chunks=len(chunks), waiting=len(messages))
+            return [message.to_json() for message in messages]
+
+    async def _keep_consent(self, prefix: str, facts: Facts) -> ConsentFile | None:
+        """Put the consent that came with the start beside the recording's files."""
+        consent = facts.text("consent")
+        if consent is None:
+            return None
+        content, name = consent.encode(), names.consent_blob(prefix)
+        await self._catalog.put_once(name, content)
+        return ConsentFile(blob=name, sha256=hashlib.sha256(content).hexdigest())
+
+    def _untrusted(self, chunk: Chunk) -> UntrustedOrigin | None:
+        try:
+            self._origins.check(chunk.content_location)
+            self._origins.check(chunk.metadata_location)
+        except UntrustedOrigin as error:
+            return error
+        return None
+
+    def _message(self, prefix: str, files: RecordingFiles, chunk: Chunk) -> ChunkMessage:
+        return ChunkMessage(
+            prefix=prefix,
+            recording_id=files.recording_id,
+            call_id=files.call_id,
+            chunk=chunk,
+            format=files.format,
+            expires_at=files.event_time + self._retention,
+        )
+
+    async def _refuse(self, event: Mapping[str, Any], error: ArchiverError, documents: list[str] | None = None) -> None:
+        """Keep an event that cannot be archived; `documents` are the chunks at fault where the rest goes on."""
+        identifier = event.get("id")
+        if not isinstance(identifier, str) or not identifier:
+            identifier = hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
+        log.error("event.refused", eventId=identifier, documents=documents, reason=str(error))
+        await self._attention.report(
+            Finding(
+                kind=Kind.EVENT,
+                identifier=identifier,
+                reason=str(error),
+                error=type(error).__name__,
+                expires_at=self._now() + self._retention,
+                evidence={**({"documents": documents} if documents else {}), "event": event},
+            )
+        )

@@ -1,0 +1,162 @@
+"""Finding out what is known of a recording: the ledger, the service and the archive are asked, and each may fail."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from azure.core.exceptions import AzureError
+
+from shared import log, names
+from shared.errors import RecordingNotFound, ServiceError, StorageUnavailable
+from shared.events import wire_time
+from shared.ledger import Facts, Operation
+from shared.states import Seen
+from shared.views import View, seen_in
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from shared.catalog import Catalog
+    from shared.control import Control, Recording
+    from shared.ledger import Ledger
+    from shared.manifest import Manifest
+
+RECORDING_ID = r"[A-Za-z0-9_=+/.~-]{1,1024}"
+"""What a recordingId consists of: base64url as far as is known, and what else has been seen in ids."""
+
+LOOK_BACK = 7
+"""Days back from today in which the archive is searched for a recording that the ledger does not know."""
+
+PATIENCE = 5.0
+"""Seconds for which the ledger and the archive are waited for: a caller waits for the answer."""
+
+_LEDGER_AWAY = "the ledger could not be read: what this app did is not taken into account"
+_ARCHIVE_AWAY = "the archive could not be read: what is archived is not taken into account"
+
+
+async def within_patience[T](work: Awaitable[T]) -> T:
+    """Wait for the archive's storage as long as a caller may be kept waiting.
+
+    Raises
+    ------
+    StorageUnavailable
+        It failed, or took too long.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await work
+    except (AzureError, TimeoutError) as error:
+        code = getattr(error, "error_code", None) or type(error).__name__
+        log.error("storage.unavailable", error=type(error).__name__, code=code)
+        message = f"the app's storage refused, or did not answer: {code}"
+        raise StorageUnavailable(message, retry_after=PATIENCE) from None
+
+
+class Lookup:
+    """Finds out what is known of a recording.
+
+    Parameters
+    ----------
+    control, ledger, catalog
+        The service, what we remember, and what is archived.
+    retention
+        How long the service keeps a recording's files.
+    now
+        The time, in UTC.
+    """
+
+    def __init__(
+        self, control: Control, ledger: Ledger, catalog: Catalog, *, retention: timedelta, now: Callable[[], datetime]
+    ) -> None:
+        self._control = control
+        self._ledger = ledger
+        self._catalog = catalog
+        self._retention = retention
+        self._now = now
+
+    async def view(self, recording_id: str) -> View:
+        """Return all that is known of a recording.
+
+        Raises
+        ------
+        RecordingNotFound
+            The id is none that the service gives out.
+        ServiceError
+            Nobody knows the recording, or only the service could know it and does not answer.
+        StorageUnavailable
+            The service does not know the recording any more, and whether we do cannot be said now.
+        """
+        if re.fullmatch(RECORDING_ID, recording_id) is None or not recording_id.strip("."):
+            raise RecordingNotFound
+        name = names.safe_name(recording_id)
+        facts, service = await asyncio.gather(_or_none(self._ledger.read(name)), self._asked(recording_id))
+        known, notes = facts or Facts(name), [_LEDGER_AWAY] if facts is None else []
+        prefix, manifest = known.text("prefix"), None
+        try:
+            prefix, manifest = await within_patience(self._archived(known, searching=seen_in(service)))
+        except StorageUnavailable:
+            if seen_in(service) is Seen.GONE:
+                raise
+            notes.append(_ARCHIVE_AWAY)
+        if isinstance(service, ServiceError) and not known and manifest is None:
+            if facts is None and service.status == 404:
+                raise StorageUnavailable(
+                    "the service knows no such recording, and the ledger, which may know it, cannot be read now",
+                    retry_after=PATIENCE,
+                )
+            raise service
+        view = View(recording_id, known, service, prefix, manifest, self._now(), self._retention, notes=tuple(notes))
+        if facts is not None:
+            await self._remember(view)
+        return view
+
+    async def _asked(self, recording_id: str) -> Recording | ServiceError:
+        try:
+            return await self._control.get(recording_id)
+        except ServiceError as error:
+            return error
+
+    async def _archived(self, facts: Facts, *, searching: Seen) -> tuple[str | None, Manifest | None]:
+        """Return where the recording lies in the archive, and its manifest.
+
+        Where the ledger does not know the place, the recording's name is looked for under the days it may have begun
+        on; while the service has the recording there is no need to, unless the ledger knows nothing of it at all.
+        """
+        prefix = facts.text("prefix")
+        if prefix is not None:
+            return prefix, (await self._catalog.read_manifest(prefix)).manifest
+        if facts and searching in {Seen.ACTIVE, Seen.INACTIVE}:
+            return None, None
+        candidates = [names.recording_prefix(facts.name, day) for day in self._days(facts)]
+        versions = await asyncio.gather(*(self._catalog.read_manifest(candidate) for candidate in candidates))
+        found = ((at, version.manifest) for at, version in zip(candidates, versions, strict=True) if version.manifest)
+        return next(found, (None, None))
+
+    def _days(self, facts: Facts) -> Iterable[datetime]:
+        """Return the days on which the recording may have begun, by clocks that may differ from ours."""
+        started = facts.moment("startedAt")
+        if started is not None:
+            return [started + timedelta(days=offset) for offset in (0, 1, -1)]
+        today = self._now().astimezone(UTC)
+        return [today - timedelta(days=offset) for offset in (0, 1, *range(2, LOOK_BACK + 1), -1)]
+
+    async def _remember(self, view: View) -> None:
+        """Put into the ledger what was found out and it did not know, so that it is found sooner, or at all."""
+        facts, learnt = view.facts, dict[str, str]()
+        if view.prefix is not None and facts.text("prefix") is None:
+            learnt.update(recordingId=view.recording_id, prefix=view.prefix)
+        ended = facts.last(Operation.STOP, Operation.CALL_ENDED) is not None or facts.text("goneSince") is not None
+        if facts and view.seen is Seen.GONE and not ended:
+            learnt["goneSince"] = wire_time(view.now)
+        if learnt:
+            await _or_none(self._ledger.learn(facts.name, **learnt))
+
+
+async def _or_none[T](work: Awaitable[T]) -> T | None:
+    try:
+        return await within_patience(work)
+    except StorageUnavailable:
+        return None

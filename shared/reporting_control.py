@@ -1,0 +1,39 @@
+"""Starts recordings so that the service reports their states to us."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.control import Control
+from shared.ledger import best_effort
+
+if TYPE_CHECKING:
+    from azure.communication.callautomation.aio import CallAutomationClient
+
+    from shared.callbacks import Callbacks
+    from shared.control import Recording, Repeatability
+    from shared.requests import StartRecording
+
+
+class ReportingControl(Control):
+    """A `Control` that gives the service a callback address of our own where the caller gave none.
+
+    Reports are a help, not a need: where the ledger cannot keep the address, the recording starts without one.
+    """
+
+    def __init__(self, client: CallAutomationClient, callbacks: Callbacks) -> None:
+        super().__init__(client)
+        self._callbacks = callbacks
+
+    async def start(self, request: StartRecording, repeatability: Repeatability | None = None) -> Recording:
+        """Start recording a call; see `Control.start`."""
+        address = None
+        if request.recording_state_callback_uri is None:
+            address = await best_effort(self._callbacks.address())
+        if address is None:
+            return await super().start(request, repeatability)
+        # The address is a secret and goes to the service only: the caller's request stays as it was.
+        request = request.model_copy(update={"recording_state_callback_uri": address.url})
+        recording = await super().start(request, repeatability)
+        await best_effort(self._callbacks.bind(address.reference, recording.recording_id))
+        return recording

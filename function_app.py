@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from functions import callbacks, calls, chunks, health, recording_files, recordings
+from functions import attention, callbacks, calls, chunks, health, recording_files, recordings, sweep
 from shared import log
 from shared.services import report_settings
 
@@ -10,5 +10,5 @@ log.quiet_sdks()
 report_settings()
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
-for module in (recordings, recording_files, chunks, calls, callbacks, health):
+for module in (recordings, recording_files, chunks, calls, callbacks, sweep, attention, health):
     app.register_functions(module.blueprint)

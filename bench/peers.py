@@ -1,15 +1,17 @@
 """Other programs that move the same file: rclone, AzCopy, curl. What is not installed is told, not guessed.
 
-    apt-get install rclone curl
-    npm install --prefix .local/peers @azure-tools/azcopy-linux
+apt-get install rclone curl
+npm install --prefix .local/peers @azure-tools/azcopy-linux
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -143,11 +145,31 @@ async def _take(commands: Sequence[list[str]]) -> Used:
 def _run(command: list[str]) -> Used:
     began = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=_environment()) as process:
+        output: list[bytes] = []
         assert process.stdout is not None
-        output = process.stdout.read().decode("utf-8", "replace")
-        _, status, usage = os.wait4(process.pid, 0)
+        reader = threading.Thread(target=lambda pipe=process.stdout: output.append(pipe.read()))
+        reader.start()
+        peak = 0.0
+        while True:
+            peak = max(peak, _peak_mib(process.pid))
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            time.sleep(0.02)
+        wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - began
+        reader.join()
     if process.returncode:
-        raise PeerFailed(f"{Path(command[0]).name} ended with {process.returncode}: {output[-300:].strip()}")
-    return Used(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        said = b"".join(output).decode("utf-8", "replace")[-300:].strip()
+        raise PeerFailed(f"{Path(command[0]).name} ended with {process.returncode}: {said}")
+    return Used(wall, usage.ru_utime + usage.ru_stime, peak)
+
+
+def _peak_mib(pid: int) -> float:
+    """Return a process's peak memory so far; what wait4 says includes the process that it was forked from."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+    except OSError:
+        return 0.0
+    found = re.search(r"VmHWM:\s+(\d+) kB", text)
+    return int(found[1]) / 1024 if found else 0.0

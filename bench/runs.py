@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient
 
 from bench import peers, worker
@@ -98,6 +100,50 @@ async def begin(name: str, what: worker.Task) -> asyncio.subprocess.Process:
     if not await process.stdout.readline():
         raise RunFailed(f"{name} did not get ready")
     return process
+
+
+async def resumed(recording: Recording, folder: Path, share: float) -> tuple[int, int]:
+    """Kill a copy when so much of the file is staged, and let another go on.
+
+    Returns
+    -------
+    tuple
+        Bytes that were staged at the kill and read again all the same, and bytes that were staged.
+
+    Raises
+    ------
+    RunFailed
+        The first copy ended before it could be killed, or the second failed.
+    """
+    async with storage(folder) as account:
+        what = task(recording, account, folder)
+        first = await begin("ours", what)
+        assert first.stdin is not None
+        first.stdin.write(b"\n")
+        await first.stdin.drain()
+        async with BlobServiceClient.from_connection_string(account.connection_string) as service:
+            blob = service.get_blob_client(CONTAINER, BLOB)
+            staged = 0
+            while staged < share * recording.size:
+                if first.returncode is not None:
+                    raise RunFailed("the copy was over before it could be killed")
+                await asyncio.sleep(0.02)
+                with contextlib.suppress(ResourceNotFoundError):
+                    staged = sum(block.size for block in (await blob.get_block_list("uncommitted"))[1])
+            first.kill()
+            await first.wait()
+            staged = sum(block.size for block in (await blob.get_block_list("uncommitted"))[1])
+        second = await begin("ours", what)
+        assert second.stdin is not None
+        assert second.stdout is not None
+        second.stdin.write(b"\n")
+        await second.stdin.drain()
+        line = await second.stdout.readline()
+        await second.wait()
+        if not line:
+            raise RunFailed("the second copy failed")
+        await _check(recording, account)
+        return staged - json.loads(line)["resumed_bytes"], staged
 
 
 async def _in_process(name: str, recording: Recording, account: Storage, folder: Path) -> Run:

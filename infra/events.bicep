@@ -31,7 +31,7 @@ param timeToLiveMinutes int = 120
 param maxDeliveryAttempts int = 30
 
 @description('Function that takes CallStarted and CallEnded, or empty for no such subscription.')
-param callFunctionName string = ''
+param callFunctionName string = 'call_started_or_ended'
 
 resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
   name: topicName

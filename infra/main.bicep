@@ -106,6 +106,15 @@ param copyBlockMib int = 4
 @maxValue(64)
 param copyConcurrency int = 8
 
+@description('Which calls are recorded by themselves: off, all, or the path of a policy file in the package, such as auto-record.json.')
+param autoRecord string = 'off'
+
+@description('True refuses every start without the participants\' consent.')
+param requireConsent bool = false
+
+@description('Address at which the service can reach the app to report recordings\' states, or empty for the app\'s own where it is open to everybody.')
+param publicBaseUrl string = ''
+
 @description('Memory of an instance, MB.')
 @allowed([
   512
@@ -195,6 +204,7 @@ var deadLetterContainerName = 'dead-letters'
 var deploymentContainerName = 'deployments'
 var queueName = 'recording-chunks'
 var eventFunctionName = 'recording_file_status_updated'
+var callFunctionName = 'call_started_or_ended'
 
 // ---- Built-in roles: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 
@@ -380,6 +390,9 @@ module app 'modules/app.bicep' = {
     trustedOrigins: trustedOrigins
     copyBlockMib: copyBlockMib
     copyConcurrency: copyConcurrency
+    autoRecord: autoRecord
+    requireConsent: requireConsent
+    publicBaseUrl: publicBaseUrl
     deadLetterContainerName: deadLetterContainerName
     instanceMemoryMb: instanceMemoryMb
     maximumInstances: maximumInstances
@@ -444,4 +457,5 @@ output EVENT_TOPIC_NAME string = last(split(topicId, '/'))
 output EVENT_TOPIC_RESOURCE_GROUP string = split(topicId, '/')[4]
 output EVENT_IDENTITY_ID string = identity.outputs.eventId
 output EVENT_FUNCTION_NAME string = eventFunctionName
+output EVENT_CALL_FUNCTION_NAME string = callFunctionName
 output EVENT_TTL_MINUTES int = eventTimeToLiveMinutes

@@ -45,9 +45,22 @@ CHUNK_QUEUE = "recording-chunks"
 TOPIC = "acs"
 SUBSCRIPTION = "recording-files"
 EVENT_FUNCTION = "recording_file_status_updated"
-_EVENT_TYPE = "Microsoft.Communication.RecordingFileStatusUpdated"
+CALL_SUBSCRIPTION = "calls"
+CALL_FUNCTION = "call_started_or_ended"
+_EVENT_TYPES = {
+    EVENT_FUNCTION: ("Microsoft.Communication.RecordingFileStatusUpdated",),
+    CALL_FUNCTION: ("Microsoft.Communication.CallStarted", "Microsoft.Communication.CallEnded"),
+}
 # Settings that a developer's shell may hold for a deployed app, and that would lead the local one astray.
-_FOREIGN_SETTINGS = ("ACS_", "ARCHIVE_", "AzureWebJobsStorage", "APPLICATIONINSIGHTS_")
+_FOREIGN_SETTINGS = (
+    "ACS_",
+    "ARCHIVE_",
+    "AUTO_RECORD",
+    "PUBLIC_BASE_URL",
+    "REQUIRE_CONSENT",
+    "AzureWebJobsStorage",
+    "APPLICATIONINSIGHTS_",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +258,7 @@ class Stack:
         await self.host.start()
         self._progress(f"the Functions host runs the app at {self.url}")
         await self.subscribe()
+        await self.subscribe(name=CALL_SUBSCRIPTION, function=CALL_FUNCTION)
         self._progress("Event Grid delivers to the app")
 
     async def _stop_hosts(self) -> None:
@@ -261,8 +275,14 @@ class Stack:
         async with self.queue_service() as queues:
             await queues.create_queue(CHUNK_QUEUE)
 
-    async def subscribe(self, schema: EventSchema = EventSchema.EVENT_GRID, name: str = SUBSCRIPTION) -> None:
-        """Make the subscription that delivers to the app, or change it.
+    async def subscribe(
+        self,
+        schema: EventSchema = EventSchema.EVENT_GRID,
+        name: str = SUBSCRIPTION,
+        function: str = EVENT_FUNCTION,
+        host: FunctionsHost | None = None,
+    ) -> None:
+        """Make a subscription that delivers to the app, or change it.
 
         Parameters
         ----------
@@ -270,6 +290,10 @@ class Stack:
             In which events are delivered.
         name
             Another name makes another subscription beside the first.
+        function
+            Which function gets the events.
+        host
+            Which Functions host runs it; the first by default.
         """
         await self.eventgrid.create_subscription(
             TOPIC,
@@ -277,11 +301,11 @@ class Stack:
                 name=name,
                 event_delivery_schema=schema,
                 endpoint=(
-                    f"{self.url}/runtime/webhooks/EventGrid?functionName={EVENT_FUNCTION}"
+                    f"{(host or self.host).url}/runtime/webhooks/EventGrid?functionName={function}"
                     f"&code={self.keys.event_grid_key}"
                 ),
                 endpoint_type=EndpointType.AZURE_FUNCTION,
-                filter=EventFilter(included_event_types=(_EVENT_TYPE,)),
+                filter=EventFilter(included_event_types=_EVENT_TYPES[function]),
                 retry_policy=RetryPolicy(max_delivery_attempts=30, event_time_to_live_in_minutes=120),
                 dead_letter=DeadLetterDestination.model_validate(
                     {"connectionString": self.storage, "container": DEAD_LETTER_CONTAINER}
@@ -300,6 +324,7 @@ class Stack:
             "ARCHIVE_CONTAINER": ARCHIVE_CONTAINER,
             "AzureWebJobsStorage": self.storage,
             "FUNCTIONS_WORKER_RUNTIME": "python",
+            "PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
             "RECORDING_TRUSTED_ORIGINS": "http://127.0.0.1:*",
             # The stack is on this machine, whatever proxy leads out of it.
             "NO_PROXY": ",".join(filter(None, (inherited.get("NO_PROXY"), "127.0.0.1"))),

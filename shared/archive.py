@@ -219,7 +219,7 @@ class Archive:
         await self._attention.report(
             Finding(
                 kind=Kind.MESSAGE,
-                identifier=hashlib.sha256(body.encode()).hexdigest(),
+                identifier=names.digest(body),
                 reason=str(error),
                 error=type(error).__name__,
                 evidence={"message": body},
@@ -231,7 +231,7 @@ class Archive:
         await self._attention.report(
             Finding(
                 kind=Kind.CHUNK,
-                identifier=f"{names.ledger_name(message.recording_id, message.prefix)}.{message.chunk.document_id}",
+                identifier=names.chunk_identifier(message.recording_id, message.prefix, message.chunk.document_id),
                 reason=str(error),
                 error=type(error).__name__,
                 recording_id=message.recording_id,

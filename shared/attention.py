@@ -26,6 +26,7 @@ class Kind(StrEnum):
     """What is wrong."""
 
     EVENT = "event"
+    CONSENT = "consent"
     MESSAGE = "message"
     CHUNK = "chunk"
     WAITING = "waiting"
@@ -137,16 +138,24 @@ class Attention:
             if self._announce is not None:
                 await self._announce(row)
 
-    async def settle(self, kind: Kind, identifier: str) -> None:
-        """Take a finding off the list: it is mended."""
-        await best_effort(self._ledger.release(_PARTITION, f"{kind}.{safe_name(identifier)}"))
+    async def settle(self, key: str) -> bool:
+        """Take a finding off the list; returns whether it was on it. The evidence stays."""
+        return await self._ledger.release(_PARTITION, key)
 
-    async def list(self) -> AsyncIterator[dict[str, Any]]:
+    async def findings(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what is on the list, each with its severity as of now."""
         async for _, row in self._ledger.claims(_PARTITION):
             expires_at = datetime.fromisoformat(row["expiresAt"]) if "expiresAt" in row else None
             level = severity(expires_at - self._now() if expires_at else None)
             yield {**row, "severity": level, "hoursLeft": self._hours_left(expires_at)}
+
+    async def loudest_first(self) -> list[dict[str, Any]]:
+        """Return the list, the loudest first, and of those the one that expires first."""
+        levels = list(Severity)
+        return sorted(
+            [row async for row in self.findings()],
+            key=lambda row: (-levels.index(row["severity"]), row.get("expiresAt") or "~"),
+        )
 
     def _hours_left(self, expires_at: datetime | None) -> float | None:
         return None if expires_at is None else max(0.0, round((expires_at - self._now()) / timedelta(hours=1), 2))

@@ -101,7 +101,7 @@ class _Envelope(WireModel):
     id: _Id
     type: str
     time: UtcDatetime | None = None
-    data: dict[str, Any] = {}
+    data: dict[str, Any]
 
 
 def parse_callbacks(body: bytes, received_at: datetime) -> list[StateCallback]:

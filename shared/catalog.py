@@ -20,10 +20,11 @@ from azure.storage.blob import ContentSettings
 from shared import names
 from shared.errors import StorageUnavailable
 from shared.events import wire_time
-from shared.manifest import Manifest
+from shared.manifest import Manifest, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from datetime import date, datetime
 
     from azure.storage.blob.aio import ContainerClient
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _JSON = ContentSettings(content_type="application/json")
 _MOST_CONFLICTS = 50
+_STATUS = "status"
 
 
 @contextmanager
@@ -80,6 +82,20 @@ class Catalog:
         record = _json({"callId": files.call_id, "startTime": wire_time(files.start_time), "prefix": own})
         settled = await self.put_first(names.call_blob(key), record)
         return str(json.loads(settled)["prefix"]), settled is record
+
+    async def partial(self, day: date) -> AsyncIterator[tuple[str, datetime]]:
+        """Yield the prefixes of the recordings that began on `day` and are not complete, with their last change."""
+        start = names.day_prefix(day)
+        async for blob in self._container.list_blobs(name_starts_with=start, include=["metadata"]):
+            is_manifest = blob.name.endswith("/manifest.json")
+            if is_manifest and (blob.metadata or {}).get(_STATUS) != Status.COMPLETE:
+                yield blob.name.removesuffix("/manifest.json"), blob.last_modified
+
+    async def events(self, prefix: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield the events that are kept with a recording."""
+        async for blob in self._container.list_blobs(name_starts_with=f"{prefix}/events/"):
+            stream = await self._container.download_blob(blob.name)
+            yield json.loads(await stream.readall())
 
     async def keep_event(self, prefix: str, event_id: str, event: Mapping[str, Any]) -> None:
         """Keep an event as received with its recording."""
@@ -138,7 +154,12 @@ class Catalog:
             )
             try:
                 await self._container.upload_blob(
-                    names.manifest_blob(prefix), changed.to_json(), content_settings=_JSON, **condition
+                    names.manifest_blob(prefix),
+                    changed.to_json(),
+                    content_settings=_JSON,
+                    # A listing shows it, so finding what is not complete takes no request for each manifest.
+                    metadata={_STATUS: changed.status.value},
+                    **condition,
                 )
             except (ResourceExistsError, ResourceModifiedError):
                 seen = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from azure.storage.queue import TextBase64EncodePolicy
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.queue import TextBase64DecodePolicy, TextBase64EncodePolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from datetime import timedelta
 
     from azure.storage.queue.aio import QueueServiceClient
@@ -26,10 +28,21 @@ class ChunkQueue:
     """
 
     def __init__(self, service: QueueServiceClient, name: str) -> None:
-        self._queue = service.get_queue_client(name, message_encode_policy=TextBase64EncodePolicy())
+        self._queue = service.get_queue_client(
+            name, message_encode_policy=TextBase64EncodePolicy(), message_decode_policy=TextBase64DecodePolicy()
+        )
 
     async def send(self, body: str, delay: timedelta) -> None:
         """Send a message that shows up after `delay`, and stays until it is handled."""
         await self._queue.send_message(
             body, visibility_timeout=round(delay.total_seconds()), time_to_live=NEVER_EXPIRES
         )
+
+    async def take_all(self, handle: Callable[[str], Awaitable[None]]) -> None:
+        """Hand over every message that is there, and delete each once it was handled."""
+        try:
+            async for message in self._queue.receive_messages(messages_per_page=32, visibility_timeout=300):
+                await handle(message.content)
+                await self._queue.delete_message(message)
+        except ResourceNotFoundError:
+            return  # the platform makes the poison queue with its first message

@@ -165,6 +165,10 @@ async def _made[S](check: Check[S], around: S) -> Finding:
     except AzureError as error:
         detail, mend = explained(error, check.role)
         return Finding(check.id, Status.FAILED, detail, mend)
+    except Exception as error:  # noqa: BLE001 - what breaks one check must not hide what the others find
+        return Finding(
+            check.id, Status.FAILED, f"the check itself failed ({type(error).__name__})", "report it as a bug"
+        )
 
 
 def _waiting(check: str, other: str) -> Finding:

@@ -30,6 +30,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+ALREADY_RECORDING = "8553"
+"""The service's code for a start in a call that is being recorded."""
+
+
 class ArchiverError(Exception):
     """Base of everything the app raises on purpose. Messages carry no secrets: the platform sends them to callers."""
 
@@ -151,6 +155,13 @@ class ServiceError(ArchiverError):
         self.code = code
         self.message = message
         self.retry_after = retry_after
+
+    @property
+    def says_already_recording(self) -> bool:
+        """Whether a start was refused because the call is being recorded; the service has no status of its own for it."""
+        return self.code == ALREADY_RECORDING or (
+            self.status in {400, 409} and "already in progress" in self.message.lower()
+        )
 
 
 class CopyError(ArchiverError):

@@ -10,16 +10,16 @@ import asyncio
 import hashlib
 import itertools
 import json
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from azure.core.exceptions import AzureError
-
 from shared import log
 from shared.control import PATIENCE, Repeatability
-from shared.errors import IdempotencyConflict
+from shared.errors import IdempotencyConflict, StorageUnavailable
 from shared.events import wire_time
+from shared.lookup import within_patience
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -78,9 +78,8 @@ class Idempotency:
             row = key if attempt == 0 else f"{key}\n{attempt}"
             try:
                 claim = await self._claimed(row, asked)
-            except AzureError as error:
+            except StorageUnavailable:
                 # The recording matters more than the ledger, and the service knows a repeated request as well.
-                log.error("ledger.unavailable", error=type(error).__name__)
                 return await start(Repeatability(request_id, first_sent))
             if claim is None:
                 return await self._first(row, Repeatability(request_id, first_sent), start)
@@ -98,7 +97,9 @@ class Idempotency:
         mine = uuid4().hex
         while True:
             claimed_at = wire_time(self._now())
-            claim = await self._ledger.reserve(KIND, row, request=asked, claimedAt=claimed_at, claimedBy=mine)
+            claim = await within_patience(
+                self._ledger.reserve(KIND, row, request=asked, claimedAt=claimed_at, claimedBy=mine)
+            )
             if claim is None or claim.get("claimedBy") == mine:
                 return None
             while claim is not None:
@@ -107,7 +108,7 @@ class Idempotency:
                 if "answer" in claim or self._now() - datetime.fromisoformat(claim["claimedAt"]) >= CRASHED_AFTER:
                     return claim
                 await asyncio.sleep(_LOOK_AGAIN)
-                claim = await self._ledger.reserved(KIND, row)
+                claim = await within_patience(self._ledger.reserved(KIND, row))
 
     async def _first(
         self, row: str, repeatability: Repeatability, start: Callable[[Repeatability], Awaitable[dict[str, Any]]]
@@ -115,13 +116,12 @@ class Idempotency:
         try:
             answer = await start(repeatability)
         except BaseException:
-            await self._told(self._ledger.release(KIND, row))
+            await _told(self._ledger.release(KIND, row))
             raise
-        await self._told(self._ledger.resolve(KIND, row, answer=json.dumps(answer)))
+        await _told(self._ledger.resolve(KIND, row, answer=json.dumps(answer)))
         return answer
 
-    async def _told(self, work: Awaitable[None]) -> None:
-        try:
-            await work
-        except AzureError as error:
-            log.error("ledger.unavailable", error=type(error).__name__)
+
+async def _told(work: Awaitable[object]) -> None:
+    with suppress(StorageUnavailable):
+        await within_patience(work)

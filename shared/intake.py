@@ -101,8 +101,10 @@ class Intake:
             prefix, is_new = await self._catalog.locate(files)
             await self._catalog.keep_event(prefix, files.event_id, event)
             name = names.ledger_name(files.recording_id, prefix)
-            facts = await best_effort(self._ledger.read(name)) or Facts(name)
-            consent = await self._keep_consent(prefix, facts)
+            facts = await best_effort(self._ledger.read(name))
+            consent = await self._keep_consent(prefix, facts) if facts is not None else None
+            if facts is None:
+                await self._report_unread(files, prefix)
             manifest = await self._catalog.update_manifest(
                 prefix, lambda known: known.announced(files, consent), NO_MANIFEST if is_new else None
             )
@@ -127,6 +129,20 @@ class Intake:
         await self._catalog.put_once(name, content)
         return ConsentFile(blob=name, sha256=hashlib.sha256(content).hexdigest())
 
+    async def _report_unread(self, files: RecordingFiles, prefix: str) -> None:
+        """Report that nobody can say whether there is a consent: the media goes on, and must not lose it unnoticed."""
+        await self._attention.report(
+            Finding(
+                kind=Kind.CONSENT,
+                identifier=files.recording_id or prefix,
+                reason="the ledger could not be read, so a consent that came with the start is not archived: "
+                "deliver the event again when the ledger is back",
+                recording_id=files.recording_id,
+                prefix=prefix,
+                evidence={"eventId": files.event_id},
+            )
+        )
+
     def _untrusted(self, chunk: Chunk) -> UntrustedOrigin | None:
         try:
             self._origins.check(chunk.content_location)
@@ -149,7 +165,7 @@ class Intake:
         """Keep an event that cannot be archived; `documents` are the chunks at fault where the rest goes on."""
         identifier = event.get("id")
         if not isinstance(identifier, str) or not identifier:
-            identifier = hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
+            identifier = names.digest(json.dumps(event, sort_keys=True))
         log.error("event.refused", eventId=identifier, documents=documents, reason=str(error))
         await self._attention.report(
             Finding(

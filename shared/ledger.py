@@ -83,6 +83,8 @@ class ChunkProgress:
         Failed tries so far.
     last_error
         What the last failed try ended with.
+    touched_at
+        When it was last worked on.
     next_try_at
         When the next try is due.
     given_up_at
@@ -94,6 +96,7 @@ class ChunkProgress:
     bytes_total: int | None = None
     tries: int = 0
     last_error: str | None = None
+    touched_at: datetime | None = None
     next_try_at: datetime | None = None
     given_up_at: datetime | None = None
 
@@ -212,11 +215,17 @@ class Ledger:
 
     async def progress(self, name: str, index: int, done: int, total: int | None) -> None:
         """Note how far the copy of a chunk is, in bytes."""
-        await self._merge(name, f"{_CHUNK}{index:06}", {"bytesDone": done, "bytesTotal": total})
+        await self._merge(
+            name, f"{_CHUNK}{index:06}", {"bytesDone": done, "bytesTotal": total, "touchedAt": self._time()}
+        )
+
+    async def touch(self, name: str, index: int) -> None:
+        """Note that a chunk is being worked on."""
+        await self._merge(name, f"{_CHUNK}{index:06}", {"touchedAt": self._time()})
 
     async def failed(self, name: str, index: int, tries: int, error: str, next_try: datetime) -> None:
         """Note that a try to archive a chunk failed, and when the next one is due."""
-        row = {"tries": tries, "lastError": error, "lastTryAt": self._time(), "nextTryAt": wire_time(next_try)}
+        row = {"tries": tries, "lastError": error, "touchedAt": self._time(), "nextTryAt": wire_time(next_try)}
         await self._merge(name, f"{_CHUNK}{index:06}", row)
 
     async def give_up(self, name: str, index: int, error: str) -> None:
@@ -279,12 +288,11 @@ class Ledger:
         """Add facts to a claimed key."""
         await self._merge(f".{kind}", safe_name(key), facts)
 
-    async def release(self, kind: str, key: str) -> None:
-        """Give a claimed key up."""
-        try:
-            await self._table.delete_entity(f".{kind}", safe_name(key))
-        except ResourceNotFoundError:
-            return
+    async def release(self, kind: str, key: str) -> bool:
+        """Give a claimed key up; returns whether it was claimed."""
+        known = await self.reserved(kind, key) is not None
+        await self._table.delete_entity(f".{kind}", safe_name(key))
+        return known
 
     async def claims(self, kind: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Yield the claimed keys of a kind, as safe names, with their facts."""
@@ -353,6 +361,7 @@ def _progress(index: int, row: Mapping[str, Any]) -> ChunkProgress:
         row.get("bytesTotal"),
         row.get("tries", 0),
         row.get("lastError"),
+        _moment(row.get("touchedAt")),
         _moment(row.get("nextTryAt")),
         _moment(row.get("givenUpAt")),
     )

@@ -12,7 +12,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
 _LONGEST = 200
 _READABLE = 100
@@ -31,8 +31,7 @@ def safe_name(identifier: str) -> str:
     )
     if 0 < len(escaped) <= _LONGEST:
         return escaped
-    digest = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{escaped[:_READABLE]}~~{digest}"
+    return f"{escaped[:_READABLE]}~~{digest(identifier)}"
 
 
 def call_key(call_id: str, start_time: datetime) -> str:
@@ -45,8 +44,12 @@ def call_key(call_id: str, start_time: datetime) -> str:
 
 def recording_prefix(name: str, start_time: datetime) -> str:
     """Return `{yyyy}/{mm}/{dd}/{name}`, under which everything of a recording lies."""
-    day = start_time.astimezone(UTC)
-    return f"{day.year:04}/{day.month:02}/{day.day:02}/{name}"
+    return f"{day_prefix(start_time.astimezone(UTC))}{name}"
+
+
+def day_prefix(day: date) -> str:
+    """Return `{yyyy}/{mm}/{dd}/`, under which the recordings lie that began on a day."""
+    return f"{day.year:04}/{day.month:02}/{day.day:02}/"
 
 
 def ledger_name(recording_id: str | None, prefix: str) -> str:
@@ -82,6 +85,16 @@ def event_blob(prefix: str, event_id: str) -> str:
 def call_blob(key: str) -> str:
     """Return the name of the blob that says where the recording named by `call_key` lies."""
     return f"calls/{key}.json"
+
+
+def chunk_identifier(recording_id: str | None, prefix: str, document_id: str) -> str:
+    """Return what names a chunk among all chunks of the archive."""
+    return f"{ledger_name(recording_id, prefix)}.{document_id}"
+
+
+def digest(text: str) -> str:
+    """Return a name for something that has none: the SHA-256 of what it says, hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def attention_blob(key: str) -> str:

@@ -6,7 +6,6 @@ recorded. A condition that a rule does not name is not looked at, so a rule with
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,7 +17,7 @@ from pydantic_core import from_json
 
 from shared.errors import InvalidRequest
 from shared.events import UtcDatetime
-from shared.requests import LONGEST_DOCUMENT, Channels, Consent, Content, FileFormat, RawId, StartRecording
+from shared.requests import Channels, Consent, Content, FileFormat, RawId, StartRecording
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from shared.catalog import Catalog
     from shared.control import Control, Recording
     from shared.ledger import Ledger
-    from shared.requests import StartRecording
+    from shared.requests import Consent, StartRecording
     from shared.views import View
 
 _RACED = frozenset({400, 404, 409, 412})
@@ -75,6 +75,7 @@ class Recordings:
     ) -> None:
         self._control = control
         self._ledger = ledger
+        self._catalog = catalog
         self._require_consent = require_consent
         self._now = now
         self._lookup = Lookup(control, ledger, catalog, retention=retention, now=now)
@@ -106,12 +107,31 @@ class Recordings:
         if self._require_consent and request.consent is None:
             raise ConsentRequired
         if key is None:
-            return Answer(await self._start(request, by, Repeatability.new()))
+            return await self.begin(request, by=by)
         return Answer(
             await self._idempotency.once(
                 f"{by}\n{key}", request.model_dump_json(), lambda repeatability: self._start(request, by, repeatability)
             )
         )
+
+    async def begin(
+        self, request: StartRecording, *, by: str | None = None, repeatability: Repeatability | None = None
+    ) -> Answer:
+        """Start what is checked already.
+
+        Parameters
+        ----------
+        repeatability
+            Of a start that may have been asked for before.
+
+        Raises
+        ------
+        ConsentRequired
+            Consent is required and not given.
+        """
+        if self._require_consent and request.consent is None:
+            raise ConsentRequired
+        return Answer(await self._start(request, by, repeatability or Repeatability.new()))
 
     async def get(self, recording_id: str) -> Answer:
         """Say what state a recording is in, while it runs and ever after."""
@@ -138,10 +158,26 @@ class Recordings:
         state = State.PAUSED if request.pause_on_start else State.STARTING
         with log.fields(recordingId=recording.recording_id):
             # The recording runs whatever becomes of the ledger, and its id must reach the caller.
-            await _noted(self._note_start(recording, request, by))
+            noted = await _noted(self._note_start(recording, request, by))
+            if not noted and request.consent is not None:
+                await self._keep_consent(recording, request.consent)
             log.info("recording.started", by=by)
         started = Started(recording_id=recording.recording_id, state=state, recording_kind=recording.kind)
         return started.to_wire()
+
+    async def _keep_consent(self, recording: Recording, consent: Consent) -> None:
+        """Keep a consent that the ledger did not take where an operator finds it: nobody can ask for it again."""
+        evidence = {
+            "reason": "the ledger did not take the consent: put it beside the recording's files, as consent.json",
+            "recordingId": recording.recording_id,
+            "consent": consent.model_dump(mode="json", by_alias=True),
+        }
+        try:
+            await within_patience(
+                self._catalog.raise_attention(f"consent.{safe_name(recording.recording_id)}", evidence)
+            )
+        except StorageUnavailable:
+            log.error("consent.lost")
 
     async def _note_start(self, recording: Recording, request: StartRecording, by: str | None) -> None:
         name = safe_name(recording.recording_id)
@@ -159,6 +195,8 @@ class Recordings:
         # A start that is repeated because its answer was lost is noted once.
         await self._ledger.record(name, Operation.START, by=by, key=Operation.START)
         await self._ledger.open(name)
+        if request.server_call_id is not None:
+            await self._ledger.link(request.server_call_id, name)
 
     async def _operate(
         self, recording_id: str, operation: Operation, ask: Callable[[str], Awaitable[None]], by: str | None
@@ -187,12 +225,14 @@ def _check(operation: Operation, view: View) -> None:
         raise WrongState(operation, view.state)
 
 
-async def _noted(work: Awaitable[None]) -> None:
-    """Write to the ledger; what runs at the service runs, even if that fails."""
+async def _noted(work: Awaitable[None]) -> bool:
+    """Write to the ledger; what runs at the service runs, even if that fails. Return whether it did not."""
     try:
         await within_patience(work)
     except StorageUnavailable:
         log.error("ledger.not_noted")
+        return False
+    return True
 
 
 def _shown(request: StartRecording) -> str:

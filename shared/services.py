@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from shared.ledger import Ledger
     from shared.probes import Surroundings
     from shared.recordings import Recordings
+    from shared.recovery import Recovery
     from shared.signing import Signer
 
 QUEUE = "recording-chunks"
@@ -90,6 +91,27 @@ class Services:
         from shared.attention import Attention
 
         return Attention(self._catalog, self._ledger)
+
+    @cached_property
+    def recovery(self) -> Recovery:
+        """What finds and mends what did not go its way."""
+        from shared.chunk_queue import ChunkQueue
+        from shared.dead_letters import DeadLetters
+        from shared.recovery import Recovery
+
+        settings = self.settings
+        return Recovery(
+            catalog=self._catalog,
+            ledger=self._ledger,
+            attention=self.attention,
+            intake=self.intake,
+            control=self.control,
+            queue=ChunkQueue(self._queue_service, QUEUE),
+            poison=ChunkQueue(self._queue_service, f"{QUEUE}-poison"),
+            dead_letters=DeadLetters(self._blob_service.get_container_client(settings.dead_letter_container)),
+            retention=timedelta(hours=settings.retention_hours),
+            expected_event=timedelta(minutes=settings.expected_event_minutes),
+        )
 
     @cached_property
     def control(self) -> Control:

@@ -287,8 +287,8 @@ class _Reader:
         value = self._get("PUBLIC_BASE_URL").rstrip("/")
         if value and not _is_public(value):
             self.faults.append(
-                f"PUBLIC_BASE_URL is {value!r}; it takes the app's own address such as https://<app>.azurewebsites.net, "
-                "with http for this machine only"
+                f"PUBLIC_BASE_URL is {value!r}; it takes the app's own address such as "
+                "https://<app>.azurewebsites.net, with http for this machine only"
             )
         return value or None
 

@@ -75,6 +75,9 @@ class Seen(StrEnum):
     """It does not answer, or fails."""
 
 
+_ENDS = (Operation.STOP, Operation.CALL_ENDED)
+
+
 class Verdict(NamedTuple):
     """A state, and what has to be said about it."""
 
@@ -123,35 +126,32 @@ def expiry(facts: Facts, manifest: Manifest | None, retention: timedelta) -> dat
 
 
 def _while_recording(facts: Facts, now: datetime, *, active: bool) -> Verdict:
-    failed = facts.last(Operation.REPORTED_FAILED)
-    if failed is not None and not active:
-        return _failed(failed)
     asked = _last_asked(facts)
-    if asked is None:
-        return Verdict(State.ACTIVE) if active else Verdict(State.UNKNOWN, _INACTIVE_ELSEWHERE)
-    settling = now - asked.at < SETTLING
-    ended = asked.operation in {Operation.STOP, Operation.CALL_ENDED}
-    if ended and settling:
+    settling = asked is not None and abs(now - asked.at) < SETTLING
+    if asked is not None and settling and asked.operation in _ENDS:
         return Verdict(State.STOPPING)
     if active:
         return _active(asked, settling=settling)
-    if ended:
+    failed = facts.last(Operation.REPORTED_FAILED)
+    return _failed(failed) if failed is not None else _inactive(facts, asked, settling=settling)
+
+
+def _inactive(facts: Facts, asked: Transition | None, *, settling: bool) -> Verdict:
+    if asked is None:
+        return Verdict(State.UNKNOWN, _INACTIVE_ELSEWHERE)
+    if asked.operation in _ENDS:
         return Verdict(State.UNKNOWN, f"it was ended at {asked.at:%FT%TZ}, and the service still has it, inactive")
-    if _paused_by(asked, facts):
+    if _pauses(asked, facts):
         return Verdict(State.PAUSED)
-    if settling:
-        return Verdict(State.STARTING)
-    return Verdict(State.UNKNOWN, _INACTIVE_UNASKED)
+    return Verdict(State.STARTING) if settling else Verdict(State.UNKNOWN, _INACTIVE_UNASKED)
 
 
-def _active(asked: Transition, *, settling: bool) -> Verdict:
-    match asked.operation:
-        case Operation.PAUSE if settling:
-            return Verdict(State.PAUSED)
-        case Operation.PAUSE | Operation.STOP | Operation.CALL_ENDED:
-            return Verdict(State.ACTIVE, f"the service records, though the last we know is {asked.operation}")
-        case _:
-            return Verdict(State.ACTIVE)
+def _active(asked: Transition | None, *, settling: bool) -> Verdict:
+    if asked is None or asked.operation in {Operation.START, Operation.RESUME}:
+        return Verdict(State.ACTIVE)
+    if asked.operation is Operation.PAUSE and settling:
+        return Verdict(State.PAUSED)
+    return Verdict(State.ACTIVE, f"the service records, though the last that is known is: {asked.operation}")
 
 
 def _once_ended(facts: Facts, manifest: Manifest | None, now: datetime, retention: timedelta) -> Verdict:
@@ -187,30 +187,38 @@ def _once_announced(facts: Facts, manifest: Manifest, now: datetime, retention: 
 
 def _unseen(facts: Facts, manifest: Manifest | None, now: datetime, retention: timedelta) -> Verdict:
     """Return the state as far as it does not depend on the service, which cannot be asked."""
-    failed = facts.last(Operation.REPORTED_FAILED)
-    if failed is not None and manifest is None:
-        return _failed(failed)
     asked = _last_asked(facts)
-    settling = asked is not None and now - asked.at < SETTLING
-    if manifest is not None and manifest.status is Status.COMPLETE:
-        return Verdict(State.ARCHIVED)
-    if asked is None:
-        return Verdict(State.UNKNOWN) if manifest is None else _once_announced(facts, manifest, now, retention)
-    if asked.operation in {Operation.STOP, Operation.CALL_ENDED}:
-        return Verdict(State.STOPPING) if settling else _once_ended(facts, manifest, now, retention)
-    if _paused_by(asked, facts):
-        return Verdict(State.PAUSED)
+    settling = asked is not None and abs(now - asked.at) < SETTLING
+    over = asked.operation in _ENDS if asked is not None else manifest is not None
+    if (over and not settling) or (manifest is not None and manifest.status is Status.COMPLETE):
+        return _once_ended(facts, manifest, now, retention)
+    failed = facts.last(Operation.REPORTED_FAILED)
+    if failed is not None:
+        return _failed(failed)
+    return _as_last_heard(facts, asked, settling=settling)
+
+
+def _as_last_heard(facts: Facts, asked: Transition | None, *, settling: bool) -> Verdict:
     reported = facts.last(Operation.REPORTED_ACTIVE)
-    if reported is not None and reported.at >= asked.at:
-        return Verdict(State.ACTIVE)
-    return Verdict(State.STARTING if settling else State.UNKNOWN)
+    match asked:
+        case None:
+            return Verdict(State.UNKNOWN)
+        case _ if asked.operation in _ENDS:
+            return Verdict(State.STOPPING)
+        case _ if _pauses(asked, facts):
+            return Verdict(State.PAUSED)
+        case _ if reported is not None and reported.at >= asked.at:
+            return Verdict(State.ACTIVE)
+        case _:
+            return Verdict(State.STARTING if settling else State.UNKNOWN)
 
 
 def _last_asked(facts: Facts) -> Transition | None:
-    return facts.last(Operation.START, Operation.PAUSE, Operation.RESUME, Operation.STOP, Operation.CALL_ENDED)
+    """Return the last that was done to the recording, by us or by the end of its call."""
+    return facts.last(Operation.START, Operation.PAUSE, Operation.RESUME, *_ENDS)
 
 
-def _paused_by(asked: Transition, facts: Facts) -> bool:
+def _pauses(asked: Transition, facts: Facts) -> bool:
     return asked.operation is Operation.PAUSE or (
         asked.operation is Operation.START and bool(facts.known.get("pauseOnStart"))
     )
@@ -226,7 +234,7 @@ def _nothing_was_recorded(facts: Facts) -> bool:
 
 def _ended_at(facts: Facts) -> datetime | None:
     """Return when the recording ended; where nobody told, when the service was first seen without it."""
-    ended = facts.last(Operation.STOP, Operation.CALL_ENDED)
+    ended = facts.last(*_ENDS)
     return ended.at if ended is not None else facts.moment("goneSince")
 
 

@@ -34,7 +34,7 @@ NAME = "recording-archiver"
 _WORKER_SWITCHES = ("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "PYTHON_ENABLE_OPENTELEMETRY")
 _EXPORTERS = ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER")
 
-# The SDK's own boundaries suit milliseconds up to ten seconds; a chunk takes up to half an hour, and is kept for two days.
+# The SDK's own boundaries suit milliseconds up to ten seconds; a copy takes up to half an hour.
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 1800)
 _AGES = (0.5, 1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 _TRIES = (1, 2, 3, 5, 8, 13, 21, 34)

@@ -7,15 +7,11 @@ What is not reached then is named, and the next request goes on from there.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -24,23 +20,21 @@ from shared.catalog import storage_errors_told
 from shared.errors import InvalidRequest, NotArchived
 from shared.events import wire_time
 from shared.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, ArchivedChunk, Manifest, MediaFile, MetadataFile
+from shared.readback import read_back
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
-    from azure.storage.blob.aio import BlobClient, ContainerClient
+    from azure.storage.blob.aio import ContainerClient
 
     from shared.catalog import Catalog
-    from shared.finding import Places
+    from shared.places import Places
 
 BUDGET = timedelta(seconds=120)
 """How long a request goes on to another chunk."""
 
 LIMIT = timedelta(seconds=200)
 """How long a request may take in all."""
-
-_PIECE = 4 * 1024 * 1024
-_READ_AHEAD = 3
 
 
 class _Answer(BaseModel):
@@ -66,9 +60,10 @@ class VerificationReport(_Answer):
     status
         The manifest's.
     differences
-        What is wrong with the recording as a whole: files that the manifest does not name, or names and are not there.
+        What is wrong with the recording as a whole: gaps between its chunks, files that the manifest does not name.
+        Only a request that begins with the first chunk looks for it.
     chunks
-        In order; a chunk that no event has announced is there with that as its difference.
+        What was found of each chunk that was reached, in order.
     next
         The first chunk that the time did not suffice for; None when there is none.
     """
@@ -165,26 +160,22 @@ class Verification:
             return self._report(prefix, None, ["manifest.json is not a manifest of schema version 1"], [], None)
         if manifest is None:
             return self._report(prefix, None, ["manifest.json is missing"], [], None)
-        general = [] if first else [difference async for difference in self._strangers(prefix, manifest)]
+        general = [] if first else [*_gaps(manifest), *[found async for found in self._strangers(prefix, manifest)]]
         reports: list[ChunkReport] = []
-        for index in [index for index in _expected(manifest) if index >= first]:
+        for chunk in (chunk for chunk in manifest.chunks if chunk.index >= first):
             elapsed = asyncio.get_running_loop().time() - began
-            if reports and elapsed > self._budget:
-                return self._report(prefix, manifest, general, reports, index)
-            found = await self._within(self._limit - elapsed, prefix, manifest.chunk(index))
+            found = None if reports and elapsed >= self._budget else await self._within(elapsed, prefix, chunk)
             if found is None and reports:
-                return self._report(prefix, manifest, general, reports, index)
-            if found is None:
+                return self._report(prefix, manifest, general, reports, chunk.index)
+            if found is None:  # it would not be quicker the next time
                 found = (f"it could not be read in {self._limit:.0f} s",)
-            reports.append(ChunkReport(index=index, ok=not found, differences=found))
+            reports.append(ChunkReport(index=chunk.index, ok=not found, differences=found))
         return self._report(prefix, manifest, general, reports, None)
 
-    async def _within(self, seconds: float, prefix: str, chunk: ArchivedChunk | None) -> tuple[str, ...] | None:
+    async def _within(self, elapsed: float, prefix: str, chunk: ArchivedChunk) -> tuple[str, ...] | None:
         """Return a chunk's differences, or None when the time did not suffice."""
-        if chunk is None:
-            return ("no event has announced it",)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._limit - elapsed):
                 return await self.differences(prefix, chunk)
         except TimeoutError:
             return None
@@ -210,107 +201,75 @@ class Verification:
 
     async def _strangers(self, prefix: str, manifest: Manifest) -> AsyncIterator[str]:
         """Yield what is wrong with the files that belong to no chunk."""
-        named = {names.manifest_blob(prefix)}
+        named, waiting = {names.manifest_blob(prefix)}, [f"{prefix}/events/"]
         if manifest.consent is not None:
             named.add(manifest.consent.blob)
-            consent = await self._read(self._container.get_blob_client(manifest.consent.blob))
-            if consent is None:
+            read = await read_back(self._container.get_blob_client(manifest.consent.blob))
+            if read is None:
                 yield f"{_short(manifest.consent.blob)} is missing"
-            elif consent.sha256 != manifest.consent.sha256:
-                yield _differs(manifest.consent.blob, "SHA-256", consent.sha256, manifest.consent.sha256)
-        waiting = []
+            elif not read.offline and read.sha256 != manifest.consent.sha256:
+                yield _differs(manifest.consent.blob, "SHA-256", read.sha256, manifest.consent.sha256)
         for chunk in manifest.chunks:
             named |= {file.blob for file in (chunk.content, chunk.metadata) if file is not None}
-            if chunk.archived_at is None:
-                waiting.append(f"{prefix}/{chunk.index:04}.")  # its files may be there before the manifest says so
+            if chunk.archived_at is None:  # its files are there before the manifest says so
+                waiting.append(f"{prefix}/{chunk.index:04}.")
         async for blob in self._container.list_blobs(name_starts_with=f"{prefix}/"):
-            known = blob.name in named or blob.name.startswith((f"{prefix}/events/", *waiting))
-            if not known:
+            if blob.name not in named and not blob.name.startswith(tuple(waiting)):
                 yield f"{blob.name.removeprefix(f'{prefix}/')} is there and the manifest does not name it"
 
     async def _compare(
         self, prefix: str, file: MediaFile | MetadataFile, *, document_id: str | None = None
     ) -> list[str]:
         """Return how a file differs from what the manifest says of it, and from what is stored with it."""
+        name = _short(file.blob)
         if not file.blob.startswith(f"{prefix}/"):
             return [f"{file.blob} is not one of the recording's files"]
-        read = await self._read(self._container.get_blob_client(file.blob))
+        read = await read_back(self._container.get_blob_client(file.blob))
         if read is None:
-            return [f"{_short(file.blob)} is missing"]
+            return [f"{name} is missing"]
         if read.offline:
-            return [f"{_short(file.blob)} is in the archive tier, where nothing can be read: move it to another first"]
+            return [f"{name} is in the archive tier, where nothing can be read: move it to another tier first"]
         found = []
         if read.size != file.size:
-            found.append(f"{_short(file.blob)} has {read.size} bytes, the manifest says {file.size}")
-        digests = [("SHA-256", read.sha256, file.sha256)]
-        if isinstance(file, MediaFile):
-            digests.append(("MD5", read.md5, file.md5))
-        found += [_differs(file.blob, *each) for each in digests if each[1] != each[2].lower()]
+            found.append(f"{name} has {read.size} bytes, the manifest says {file.size}")
+        if read.sha256 != file.sha256:
+            found.append(_differs(file.blob, "SHA-256", read.sha256, file.sha256))
+        if isinstance(file, MediaFile) and read.md5 != file.md5:
+            found.append(_differs(file.blob, "MD5", read.md5, file.md5))
         if read.stored_md5 not in {None, read.md5}:
-            found.append(f"{_short(file.blob)} has MD5 {read.md5}, its Content-MD5 is {read.stored_md5}")
+            found.append(f"{name} has MD5 {read.md5}, its Content-MD5 says {read.stored_md5}")
         if document_id is not None and read.document_id not in {None, quote(document_id, safe="")}:
-            found.append(f"{_short(file.blob)} was copied from another document")
+            found.append(f"{name} was copied from another document than the manifest says")
         return found
 
-    async def _read(self, blob: BlobClient) -> _Read | None:
-        """Read a blob as it is now, piece by piece; None where there is none."""
-        try:
-            properties = await blob.get_blob_properties()
-        except ResourceNotFoundError:
-            return None
-        md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-        offline = properties.blob_tier == "Archive"
-        if not offline:
-            try:
-                async for piece in _pieces(blob, properties.size, properties.etag):
-                    await asyncio.to_thread(_update, md5, sha256, piece)
-            except (ResourceNotFoundError, ResourceModifiedError):
-                return await self._read(
-                    blob
-                )  # it was replaced meanwhile, as a manifest may be: what counts is what is there
-        stored = properties.content_settings.content_md5
-        metadata = {key.lower(): value for key, value in (properties.metadata or {}).items()}
-        return _Read(
-            size=properties.size,
-            md5=md5.hexdigest(),
-            sha256=sha256.hexdigest(),
-            stored_md5=bytes(stored).hex() if stored else None,
-            document_id=metadata.get("documentid"),
-            offline=offline,
-        )
+
+def _gaps(manifest: Manifest) -> Iterator[str]:
+    """Yield which chunks no event has announced, as far as those that were can tell."""
+    expected = 0
+    for chunk in manifest.chunks:
+        if chunk.index > expected:
+            yield f"no event has announced {_chunks(expected, chunk.index - 1)}"
+        expected = chunk.index + 1
+    last = manifest.chunks[-1] if manifest.chunks else None
+    if last is None or (last.end_reason or "").lower() == CHUNK_MAXIMUM_SIZE_EXCEEDED.lower():
+        yield f"no event has announced {_chunks(expected, expected)}, and there must be one"
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A blob as it was read; `stored_md5` and `document_id` are what is stored with it."""
-
-    size: int
-    md5: str
-    sha256: str
-    stored_md5: str | None
-    document_id: str | None
-    offline: bool
+def _chunks(first: int, last: int) -> str:
+    return f"chunk {first}" if first == last else f"chunks {first} to {last}"
 
 
-async def _pieces(blob: BlobClient, size: int, etag: str) -> AsyncIterator[bytes]:
-    """Yield a blob's bytes in order, a few pieces of them read ahead."""
+def _differs(blob: str, digest: str, found: str, wanted: str) -> str:
+    return f"{_short(blob)} has {digest} {found}, the manifest says {wanted}"
 
-    async def fetch(offset: int) -> bytes:
-        length = min(_PIECE, size - offset)
-        stream = await blob.download_blob(
-            offset, length, etag=etag, match_condition=MatchConditions.IfNotModified, max_concurrency=1
-        )
-        return bytes(await stream.readall())
 
-    offsets = iter(range(0, size, _PIECE))
-    ahead = [asyncio.create_task(fetch(offset)) for offset, _ in zip(offsets, range(_READ_AHEAD), strict=False)]
-    try:
-        while ahead:
-            piece = await ahead.pop(0)
-            if (offset := next(offsets, None)) is not None:
-                ahead.append(asyncio.create_task(fetch(offset)))
-            yield piece
-    finally:
-        for task in ahead:
-            task.cancel()
-        await asyncio.gather(*ahead, return_exceptions=True)
+def _short(blob: str) -> str:
+    return blob.rpartition("/")[2]
+
+
+def _index(text: str | None) -> int:
+    if not text:
+        return 0
+    if not re.fullmatch(r"[0-9]{1,6}", text):
+        raise InvalidRequest("chunk takes the index of the chunk to begin with, such as 0", field="chunk")
+    return int(text)

@@ -35,9 +35,11 @@ def check_names(root: Path, files: Mapping[Path, BicepFile], code: Code) -> Iter
         yield from _constant(main, "var", "queueName", code.queues, "a queue of the code")
         containers = {code.defaults.get("ARCHIVE_CONTAINER", "")}
         yield from _constant(main, "var", "archiveContainerName", containers, "the default of ARCHIVE_CONTAINER")
-        yield from _constant(main, "var", "eventFunctionName", _triggered(code, "event grid"), "an Event Grid function")
+        for name in ("eventFunctionName", "callFunctionName"):
+            yield from _constant(main, "var", name, _triggered(code, "event grid"), "an Event Grid function")
     if events is not None:
-        yield from _constant(events, "param", "functionName", _triggered(code, "event grid"), "an Event Grid function")
+        for name in ("functionName", "callFunctionName"):
+            yield from _constant(events, "param", name, _triggered(code, "event grid"), "an Event Grid function")
         yield from _event_types(events, code)
     if main is not None and events is not None:
         dead_letters = main.of("var").get("deadLetterContainerName")

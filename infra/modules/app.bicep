@@ -56,6 +56,15 @@ param copyConcurrency int
 @description('Container in which Event Grid keeps the events it could not deliver.')
 param deadLetterContainerName string
 
+@description('Which calls are recorded by themselves: off, all, or the path of a policy file in the package.')
+param autoRecord string
+
+@description('True refuses every start without the participants\' consent.')
+param requireConsent bool
+
+@description('Address at which the service can reach the app, or empty for the app\'s own where it is open to everybody.')
+param publicBaseUrl string
+
 @description('Memory of an instance, MB.')
 @allowed([
   512
@@ -93,6 +102,8 @@ param applicationInsightsConnectionString string
 param workspaceId string
 
 var restricted = restrictNetwork || !empty(allowedAddresses)
+// The service calls back from addresses that nobody lists, so behind a firewall there is no address to give it.
+var ownBaseUrl = restricted ? '' : 'https://${site.properties.defaultHostName}'
 var eventGridRule = [
   {
     name: 'event-grid'
@@ -215,6 +226,9 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     RECORDING_TRUSTED_ORIGINS: trustedOrigins
     COPY_BLOCK_MIB: string(copyBlockMib)
     COPY_CONCURRENCY: string(copyConcurrency)
+    AUTO_RECORD: autoRecord
+    REQUIRE_CONSENT: string(requireConsent)
+    PUBLIC_BASE_URL: empty(publicBaseUrl) ? ownBaseUrl : publicBaseUrl
     RETRY_SECONDS: '15'
     EXPECTED_EVENT_MINUTES: '60'
     DEAD_LETTER_CONTAINER: deadLetterContainerName

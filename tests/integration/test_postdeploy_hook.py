@@ -27,6 +27,7 @@ OUTPUTS = {
     "EVENT_TOPIC_RESOURCE_GROUP": "rg-topic",
     "EVENT_IDENTITY_ID": "/subscriptions/s/resourceGroups/rg-test/providers/Microsoft.ManagedIdentity/id-events",
     "EVENT_FUNCTION_NAME": "recording_file_status_updated",
+    "EVENT_CALL_FUNCTION_NAME": "call_started_or_ended",
     "EVENT_TTL_MINUTES": "120",
     "ARCHIVE_STORAGE_ID": "/subscriptions/s/resourceGroups/rg-test/providers/Microsoft.Storage/storageAccounts/st",
     "DEAD_LETTER_CONTAINER": "dead-letters",
@@ -118,7 +119,7 @@ def test_it_subscribes_the_deployed_function(hook: Hook) -> None:
         "deadLetterContainerName": "dead-letters",
         "eventIdentityId": OUTPUTS["EVENT_IDENTITY_ID"],
         "timeToLiveMinutes": "120",
-        "callFunctionName": "",
+        "callFunctionName": "call_started_or_ended",
     }
     assert "Succeeded" in done.stdout
 

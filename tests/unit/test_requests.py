@@ -6,10 +6,10 @@ from itertools import product
 import pytest
 from azure.communication.callautomation import RecordingChannel, RecordingContent, RecordingFormat
 
-from shared.control import COMBINATIONS, parse_start
 from shared.errors import InvalidRequest
 from shared.events import ChannelType, ContentType
 from shared.media import Format
+from shared.requests import COMBINATIONS, parse_start
 
 
 def start(**fields: object) -> bytes:
@@ -67,14 +67,14 @@ def test_what_is_left_open_is_filled_in(given: dict[str, str], taken: tuple[str,
         ({"recordingFormatType": "ogg"}, "recordingFormatType"),
         ({"recordingContentType": "audioVideo", "recordingFormatType": "wav"}, "recordingFormatType"),
         ({"recordingStateCallbackUri": "ftp://x"}, "recordingStateCallbackUri"),
-        ({"channelAffinity": [{"channel": 9, "participant": "8:acs:x"}]}, "channelAffinity.0.channel"),
+        ({"channelAffinity": [{"channel": 9, "participant": "8:acs:x"}]}, "channelAffinity/0/channel"),
         ({"channelAffinity": [{"channel": 0, "participant": "8:acs:x"}]}, "channelAffinity"),
         ({"audioChannelParticipantOrdering": ["8:acs:x"]}, "audioChannelParticipantOrdering"),
         ({"pauseOnStart": "perhaps"}, "pauseOnStart"),
         ({"serverCallId": 7}, "serverCallId"),
         (
             {"externalStorage": {"recordingDestinationContainerUrl": "http://x"}},
-            "externalStorage.recordingDestinationContainerUrl",
+            "externalStorage/recordingDestinationContainerUrl",
         ),
     ],
 )

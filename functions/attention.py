@@ -1,0 +1,25 @@
+"""What an operator has to look at, over HTTP."""
+
+from urllib.parse import unquote
+
+import azure.functions as func
+
+from functions.answers import answer, problems_answered
+from shared.services import services
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route("attention", methods=["GET"])
+@problems_answered
+async def list_attention(req: func.HttpRequest) -> func.HttpResponse:
+    """List the findings, the loudest first."""
+    return answer(200, {"findings": await services().attention.loudest_first()})
+
+
+@blueprint.route("attention/{id}", methods=["DELETE"])
+@problems_answered
+async def settle_attention(req: func.HttpRequest) -> func.HttpResponse:
+    """Take a finding off the list."""
+    settled = await services().attention.settle(unquote(req.route_params["id"]))
+    return answer(200, {"settled": settled})

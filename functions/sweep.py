@@ -1,0 +1,13 @@
+"""Every few minutes: find what did not go its way, and mend it."""
+
+import azure.functions as func
+
+from shared.services import services
+
+blueprint = func.Blueprint()
+
+
+@blueprint.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
+async def sweep(timer: func.TimerRequest) -> None:
+    """Sweep the archive."""
+    await services().recovery.sweep()

@@ -1,0 +1,28 @@
+"""Reading the archive back: what it holds, and whether it is what it was."""
+
+from urllib.parse import unquote
+
+import azure.functions as func
+
+from functions.answers import answer, problems_answered
+from shared.services import services
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route("archive", methods=["GET"])
+@problems_answered
+async def list_archive(req: func.HttpRequest) -> func.HttpResponse:
+    """List the recordings that the archive holds, a page at a time."""
+    asked = {name: req.params.get(name) for name in ("since", "cursor", "limit")}
+    page = await services().listing.page(**asked)
+    return answer(200, page.model_dump(mode="json", by_alias=True))
+
+
+@blueprint.route("recordings/{recordingId}/verify", methods=["POST"])
+@problems_answered
+async def verify_recording(req: func.HttpRequest) -> func.HttpResponse:
+    """Read a recording back and compare it with its manifest."""
+    recording_id = unquote(req.route_params["recordingId"])
+    report = await services().verification.verify(recording_id, req.params.get("chunk"))
+    return answer(200, report.model_dump(mode="json", by_alias=True))

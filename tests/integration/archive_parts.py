@@ -1,0 +1,217 @@
+"""The app's parts in this process, on real storage and the real emulator, with a time that a test moves.
+
+The chunk queue is a list here, so that delays of hours pass at once; its messages are handled when they are due.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import aiohttp
+from azure.communication.callautomation.aio import CallAutomationClient
+from azure.core.credentials import AzureKeyCredential
+from azure.data.tables.aio import TableServiceClient
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from azure.storage.queue.aio import QueueServiceClient
+
+from local.acs.server import AcsEmulator, AcsOptions
+from local.clock import Clock
+from shared.archive import Archive
+from shared.attention import Attention
+from shared.catalog import Catalog
+from shared.chunk_queue import ChunkQueue
+from shared.control import Control
+from shared.dead_letters import DeadLetters
+from shared.intake import Intake
+from shared.ledger import Ledger
+from shared.origins import TrustedOrigins
+from shared.recovery import Recovery
+from shared.signing import HmacSigner
+from shared.source import Source
+from shared.transfer import Transfer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from local.azurite import Azurite
+
+SWEEP_EVERY = timedelta(minutes=5)
+
+
+class ListQueue:
+    """Keeps messages until the test's time has come to them."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._order = itertools.count()
+        self.messages: list[tuple[datetime, int, str]] = []
+
+    async def send(self, body: str, delay: timedelta) -> None:
+        heapq.heappush(self.messages, (self._now() + delay, next(self._order), body))
+
+    def take(self, until: datetime) -> tuple[datetime, str] | None:
+        if not self.messages or self.messages[0][0] > until:
+            return None
+        due, _, body = heapq.heappop(self.messages)
+        return due, body
+
+
+@dataclass(slots=True)
+class Parts:
+    """The app's parts."""
+
+    acs: AcsEmulator
+    container: ContainerClient
+    dead_letters: ContainerClient
+    poison: ChunkQueue
+    queue: ListQueue
+    catalog: Catalog
+    ledger: Ledger
+    attention: Attention
+    intake: Intake
+    archive: Archive
+    recovery: Recovery
+    moved: timedelta = field(default_factory=timedelta)
+
+    def now(self) -> datetime:
+        return self.acs.clock.now()
+
+    async def recording(self, **wanted: Any) -> dict[str, Any]:
+        """A finished recording, announced to nobody."""
+        body = {"durationSeconds": 2, "format": "mp3", "contentType": "audio", "announce": False, **wanted}
+        async with (
+            aiohttp.ClientSession(raise_for_status=True) as session,
+            session.post(f"{self.acs.endpoint}/control/recordings", json=body) as answer,
+        ):
+            truth: dict[str, Any] = await answer.json()
+        return truth
+
+    def event(self, truth: dict[str, Any], *indexes: int) -> dict[str, Any]:
+        """The event that says that these chunks, or all, are ready."""
+        names = ("documentId", "index", "endReason", "contentLocation", "metadataLocation", "deleteLocation")
+        chunks = [
+            {name: chunk[name] for name in names}
+            for chunk in truth["chunks"]
+            if not indexes or chunk["index"] in indexes
+        ]
+        return {
+            "id": str(uuid4()),
+            "topic": "/subscriptions/x",
+            "subject": f"/recording/call/{truth['callId']}/recordingId/{truth['recordingId']}",
+            "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
+            "eventTime": f"{self.now():%Y-%m-%dT%H:%M:%SZ}",
+            "dataVersion": "1.0",
+            "data": {
+                "recordingStorageInfo": {
+                    "recordingChunks": [{name: chunk[name] for name in names} for chunk in chunks]
+                },
+                "recordingStartTime": truth["startTime"],
+                "recordingDurationMs": 2000,
+                "recordingId": truth["recordingId"],
+                "recordingFormatType": "Mp3",
+                "sessionEndReason": "CallEnded",
+            },
+        }
+
+    async def deliver(self, event: dict[str, Any]) -> None:
+        """What Event Grid and the queue's output binding do."""
+        for body in await self.intake.announce(event):
+            await self.queue.send(body, timedelta())
+
+    async def live(self, time: timedelta) -> None:
+        """Let time pass: messages are handled when they are due, and a sweep comes every five minutes."""
+        end = self.now() + time
+        sweep_at = self.now() + SWEEP_EVERY
+        while True:
+            taken = self.queue.take(min(sweep_at, end))
+            if taken is not None:
+                self._move_to(taken[0])
+                await self.archive.archive(taken[1])
+            elif sweep_at <= end:
+                self._move_to(sweep_at)
+                await self.recovery.sweep()
+                sweep_at += SWEEP_EVERY
+            else:
+                self._move_to(end)
+                return
+
+    async def manifest(self, truth: dict[str, Any]) -> dict[str, Any] | None:
+        """The recording's manifest."""
+        async for blob in self.container.list_blobs():
+            if blob.name.endswith("/manifest.json"):
+                stream = await self.container.download_blob(blob.name)
+                manifest: dict[str, Any] = json.loads(await stream.readall())
+                if manifest["recordingId"] == truth["recordingId"]:
+                    return manifest
+        return None
+
+    async def findings(self) -> list[dict[str, Any]]:
+        """The operator's list."""
+        return await self.attention.loudest_first()
+
+    def _move_to(self, moment: datetime) -> None:
+        self.acs.clock.advance(max(0.0, (moment - self.now()).total_seconds()))
+
+
+@asynccontextmanager
+async def archive_parts(azurite: Azurite, media: Path) -> AsyncIterator[Parts]:
+    """The parts on a container, a queue and a table of their own."""
+    unique = uuid4().hex[:12]
+    storage = azurite.connection_string
+    clock = Clock(start=datetime.now(UTC))
+    options = AcsOptions(port=0, second_port=0, media_dir=media, finalize_delay=0.0)
+    async with (
+        AcsEmulator(options, clock=clock) as acs,
+        BlobServiceClient.from_connection_string(storage) as blobs,
+        QueueServiceClient.from_connection_string(storage) as queues,
+        TableServiceClient.from_connection_string(storage) as tables,
+        CallAutomationClient(acs.endpoint, AzureKeyCredential(options.access_key), retry_total=0) as client,
+        aiohttp.ClientSession(auto_decompress=False) as session,
+    ):
+        container = await blobs.create_container(f"archive-{unique}")
+        dead_letters = await blobs.create_container(f"dead-{unique}")
+        await queues.create_queue(f"poison-{unique}")
+        now = clock.now
+        origins = TrustedOrigins(["http://127.0.0.1:*"])
+        catalog, ledger = Catalog(container), Ledger(tables.get_table_client(f"ledger{unique}"), now=now)
+        attention, queue = Attention(catalog, ledger, now=now), ListQueue(now)
+        retention = timedelta(hours=24)
+        intake = Intake(catalog, ledger, attention, origins=origins, retention=retention, now=now)
+        poison = ChunkQueue(queues, f"poison-{unique}")
+        waiting: Any = queue
+        archive = Archive(
+            container,
+            catalog=catalog,
+            ledger=ledger,
+            attention=attention,
+            queue=waiting,
+            source=Source(session, HmacSigner(acs.endpoint, options.access_key), origins, sleep=_at_once),
+            transfer=Transfer(block_mib=1, concurrency=4),
+            now=now,
+        )
+        recovery = Recovery(
+            catalog=catalog,
+            ledger=ledger,
+            attention=attention,
+            intake=intake,
+            control=Control(client),
+            queue=waiting,
+            poison=poison,
+            dead_letters=DeadLetters(dead_letters),
+            retention=retention,
+            expected_event=timedelta(minutes=60),
+            now=now,
+        )
+        yield Parts(acs, container, dead_letters, poison, queue, catalog, ledger, attention, intake, archive, recovery)
+
+
+async def _at_once(_: float) -> None:
+    """Stands in for the pauses between a source's tries within one reading."""

@@ -12,7 +12,7 @@ CHECKOV_STAMP := .venv/checkov/.stamp
 NODE_STAMP := local/azurite/node_modules/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-unit check setup node clean
+.PHONY: help demo run test test-unit check bench setup node clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ setup: $(PYTHON_STAMP) $(NODE_STAMP) ## Install what is missing: .venv and Azuri
 
 node: $(NODE_STAMP) ## Install Azurite, the storage emulator
 	@:
+
+bench: setup ## Measure the copy engine beside its peers and limits (long; ARGS=--quick for a look); writes bench/results.md
+	@$(BIN)/python -m bench $(ARGS)
 
 clean: ## Remove what was installed, cached or stored here; stops no process
 	rm -rf .local .venv local/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

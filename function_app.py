@@ -2,7 +2,18 @@
 
 import azure.functions as func
 
-from functions import attention, callbacks, calls, chunks, health, recording_files, recordings, sweep
+from functions import (
+    attention,
+    callbacks,
+    calls,
+    chunks,
+    health,
+    openapi,
+    recording_files,
+    recordings,
+    sweep,
+    verification,
+)
 from shared import log
 from shared.services import report_settings
 
@@ -10,5 +21,5 @@ log.quiet_sdks()
 report_settings()
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
-for module in (recordings, recording_files, chunks, calls, callbacks, sweep, attention, health):
+for module in (recordings, recording_files, chunks, calls, callbacks, sweep, attention, verification, health, openapi):
     app.register_functions(module.blueprint)

@@ -17,7 +17,7 @@ from bench.runs import Run, RunFailed, once, resumed
 from bench.services import record, source
 from local.problems import LocalProblem
 
-RESUME = Case("resume", "512 MiB, killed at 10, 50 and 90 %", 512 * MIB, ("--rate", "40000000"), ("ours",))
+RESUME = Case("resume", "killed at 10, 50 and 90 %", 512 * MIB, ("--rate", "40000000"), ("ours",))
 QUICK_SIZE = 128 * MIB
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -25,6 +25,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def bench(
+    *,
     quick: Annotated[bool, typer.Option("--quick", help="One round of 128 MiB files: a look, not a result.")] = False,
     rounds: Annotated[int, typer.Option(help="How often each contender runs.", min=1)] = 3,
     only: Annotated[str, typer.Option(help="Cases, separated by commas; all by default.")] = "",
@@ -37,7 +38,7 @@ def bench(
     known = {case.name: case for case in (*CASES, RESUME)}
     if show:
         for case in known.values():
-            typer.echo(f"{case.name:14} {case.title}: {', '.join(case.contenders)}")
+            typer.echo(f"{case.name:14} {case.size // MIB} MiB, {case.title}: {', '.join(case.contenders)}")
         return
     wanted = [name for name in only.split(",") if name] or list(known)
     if unknown := [name for name in wanted if name not in known]:
@@ -98,7 +99,7 @@ async def _bench(cases: list[Case], rounds: int, output: Path, work: Path) -> No
     ]
     measured = [case for case in cases if case.name != RESUME.name]
     command = " ".join(["python -m bench", *sys.argv[1:]])
-    report.write(output, measured, rows, missing, resumes, command)
+    report.write(output, cases=measured, rows=rows, missing=missing, resumes=resumes, command=command)
     typer.echo(f"\nwritten to {output / 'results.md'} and {output / 'results.json'}")
 
 

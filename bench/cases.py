@@ -36,27 +36,27 @@ class Case:
 
 
 CASES = (
-    Case("plain-512", "512 MiB, unthrottled", 512 * MIB, (), ("ours", *LIMITS, *OFFICIAL, *PEERS)),
+    Case("plain-512", "unthrottled", 512 * MIB, (), ("ours", *LIMITS, *OFFICIAL, *PEERS)),
     Case(
         "throttled-512",
-        "512 MiB at 40 MB/s per connection",
+        "40 MB/s per connection",
         512 * MIB,
         ("--rate", str(RATE)),
         ("ours", *LIMITS, *OFFICIAL, *PEERS),
     ),
     Case(
         "latency-512",
-        "512 MiB at 40 MB/s per connection, 50 ms latency",
+        "40 MB/s per connection, 50 ms latency",
         512 * MIB,
         ("--rate", str(RATE), "--latency", "50ms"),
         ("ours", *LIMITS, "quickstart-md5", "stream"),
     ),
     Case(
         "no-range-512",
-        "512 MiB from a source without Range",
+        "a source without Range",
         512 * MIB,
         ("--ignore-range",),
         ("ours", *LIMITS, "quickstart-md5", "stream"),
     ),
-    Case("big-4096", "4 GiB, for memory", 4096 * MIB, (), ("ours", "write-limit")),
+    Case("big-4096", "unthrottled, for memory", 4096 * MIB, (), ("ours", "write-limit")),
 )

@@ -52,7 +52,10 @@ def version(name: str) -> str | None:
     if program is None:
         return None
     answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, env=_environment())
-    return (answer.stdout or answer.stderr).splitlines()[0].strip()
+    if answer.returncode:
+        return f"{name} does not start"
+    found = re.search(r"\d+\.\d+[\w.-]*", answer.stdout)
+    return f"{name} {found[0] if found else '(unknown version)'}"
 
 
 async def run(name: str, recording: Recording, storage: Storage, blob: str, folder: Path) -> Used:
@@ -161,7 +164,7 @@ def _run(command: list[str]) -> Used:
         reader.join()
     if process.returncode:
         said = b"".join(output).decode("utf-8", "replace")[-300:].strip()
-        raise PeerFailed(f"{Path(command[0]).name} ended with {process.returncode}: {said}")
+        raise PeerFailed(f"{Path(command[0]).name} ended with {process.returncode}: {said.replace(str(PROJECT), '.')}")
     return Used(wall, usage.ru_utime + usage.ru_stime, peak)
 
 

@@ -58,6 +58,7 @@ class Row:
 
 def write(
     folder: Path,
+    *,
     cases: Sequence[Case],
     rows: Sequence[Row],
     missing: Mapping[tuple[str, str], str],
@@ -102,9 +103,9 @@ def write(
 def _table(case: Case, rows: Sequence[Row], missing: Mapping[tuple[str, str], str]) -> list[str]:
     limit = next((row.mb_s for row in rows if row.contender == "write-limit"), None)
     lines = [
-        f"## {case.name}: {case.title}",
+        f"## {case.name}: {case.size // MIB} MiB, {case.title}",
         "",
-        "| contender | MB/s | of the write limit | wall, s | CPU, s/GiB | peak, MiB over idle | storage requests | runs |",
+        "| contender | MB/s | of the write limit | wall, s | CPU, s/GiB | peak over idle, MiB | requests | runs |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -123,15 +124,16 @@ def _surroundings() -> list[str]:
     node = subprocess.run([installed()[0], "--version"], capture_output=True, text=True, check=True).stdout.strip()
     versions = [f"Python {platform.python_version()}", f"Node.js {node}", f"Azurite {azurite}"]
     versions += [f"{package} {metadata.version(package)}" for package in packages]
-    found = {name: peers.version(name) for name in ("rclone", "azcopy", "curl")}
+    versions += [peers.version(name) or f"{name} is not installed" for name in ("rclone", "azcopy", "curl")]
     return [
         f"Machine: {_processor()}, {os.process_cpu_count()} cores, {_memory_gib():.0f} GiB, {platform.system()} "
         f"{platform.release()}, shared by source, storage and contender.",
         "",
-        f"Versions: {', '.join(versions)}; {'; '.join(text or f'{name} is not installed' for name, text in found.items())}.",
+        f"Versions: {', '.join(versions)}.",
         "",
-        "Every run has a process and an empty Azurite of its own; contenders take turns. Figures are medians, the peak is "
-        "the highest. A peer's peak is its whole process. `read-limit` and `curl` write nothing to storage.",
+        "Every run has a process and an empty Azurite of its own; contenders take turns. Figures are medians, the peak "
+        "is the highest; a peer's is that of its whole process. `read-limit` and `curl` write nothing to storage, "
+        "`azcopy` uploads what curl has downloaded, and requests are those that storage answered.",
     ]
 
 

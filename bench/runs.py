@@ -18,6 +18,8 @@ from bench.services import CONTAINER, PROJECT, storage
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from azure.storage.blob.aio import BlobClient
+
     from bench.services import Recording, Storage
 
 BLOB = "0000.mp4"
@@ -132,7 +134,7 @@ async def resumed(recording: Recording, folder: Path, share: float) -> tuple[int
                     staged = sum(block.size for block in (await blob.get_block_list("uncommitted"))[1])
             first.kill()
             await first.wait()
-            staged = sum(block.size for block in (await blob.get_block_list("uncommitted"))[1])
+            staged = await _settled(blob)
         second = await begin("ours", what)
         assert second.stdin is not None
         assert second.stdout is not None
@@ -144,6 +146,17 @@ async def resumed(recording: Recording, folder: Path, share: float) -> tuple[int
             raise RunFailed("the second copy failed")
         await _check(recording, account)
         return staged - json.loads(line)["resumed_bytes"], staged
+
+
+async def _settled(blob: BlobClient) -> int:
+    """Return what is staged, once storage has done with what was on its way."""
+    seen = -1
+    while True:
+        staged = sum(block.size for block in (await blob.get_block_list("uncommitted"))[1])
+        if staged == seen:
+            return staged
+        seen = staged
+        await asyncio.sleep(0.5)
 
 
 async def _in_process(name: str, recording: Recording, account: Storage, folder: Path) -> Run:

@@ -25,8 +25,9 @@ FUNCTIONS = (
     "resume_recording",
     "start_recording",
     "stop_recording",
+    "sweep",
 )
-"""Functions without which recordings are not started or not archived."""
+"""Functions without which recordings are not started, not archived, or what went wrong is not mended."""
 
 _NO_KEY = "give one with --key or RECORDINGS_KEY"
 _SEE_LOG = "see why in the app's log (az webapp log tail), then deploy again"

@@ -166,8 +166,8 @@ def _rest(found: Sequence[Finding], waits_for: str) -> list[Finding]:
 
 
 def _chosen(subscriptions: list[Subscription]) -> Subscription | None:
-    """Take the one that is meant for the app: that does most of what it should, and at least something."""
-    meant = [found for found in subscriptions if found.takes_recordings or found.to_function]
+    """Take the one that is meant: it brings the event, or goes to the function that takes it; best both."""
+    meant = [found for found in subscriptions if found.takes_recordings or (found.to_function and found.function)]
     return max(meant, key=lambda found: (found.to_function, found.takes_recordings, found.to_app), default=None)
 
 

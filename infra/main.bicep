@@ -115,6 +115,12 @@ param requireConsent bool = false
 @description('Address at which the service can reach the app to report recordings\' states, or empty for the app\'s own where it is open to everybody.')
 param publicBaseUrl string = ''
 
+@description('True deletes a file at the service once it is archived and was read back whole.')
+param deleteSourceAfterArchive bool = false
+
+@description('Resource id of an Event Grid topic in this subscription, taking CloudEvents, that the archive\'s own events go to, or empty for none.')
+param archiveTopicId string = ''
+
 @description('Memory of an instance, MB.')
 @allowed([
   512
@@ -347,6 +353,15 @@ module topic 'modules/topic.bicep' = if (newTopic) {
   dependsOn: [communication]
 }
 
+module archiveTopicAccess 'modules/archive-topic-access.bicep' = if (!empty(archiveTopicId)) {
+  name: 'archive-topic-access'
+  scope: resourceGroup(empty(archiveTopicId) ? groupName : split(archiveTopicId, '/')[4])
+  params: {
+    name: last(split(archiveTopicId, '/'))
+    appPrincipalId: identity.outputs.appPrincipalId
+  }
+}
+
 module roles 'modules/roles.bicep' = {
   name: 'roles'
   scope: group
@@ -393,6 +408,8 @@ module app 'modules/app.bicep' = {
     autoRecord: autoRecord
     requireConsent: requireConsent
     publicBaseUrl: publicBaseUrl
+    deleteSourceAfterArchive: deleteSourceAfterArchive
+    archiveTopicEndpoint: empty(archiveTopicId) ? '' : archiveTopicAccess.outputs.endpoint
     deadLetterContainerName: deadLetterContainerName
     instanceMemoryMb: instanceMemoryMb
     maximumInstances: maximumInstances

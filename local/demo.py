@@ -16,6 +16,7 @@ import aiohttp
 
 from local import archive
 from local.choices import Moment
+from local.listener import listening
 from local.problems import LocalProblem
 from local.report import show_verification
 from local.stack import ARCHIVE_CONTAINER, PROJECT, Stack, StackOptions
@@ -24,6 +25,7 @@ from local.verification import verify
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from local.listener import Listener
     from local.progress import Progress
 
 _CLOCK_RATE = 8.0
@@ -95,12 +97,15 @@ class _Demo:
             aiohttp.ClientSession(headers=headers) as self._app,
             aiohttp.ClientSession() as self._acs,
             self._stack.blob_service() as blobs,
+            listening(self._stack) as listener,
         ):
             recording_id = await self._record()
             self._container = blobs.get_container_client(ARCHIVE_CONTAINER)
             with self._progress.step("archive it") as tell:
                 await self._archived(recording_id, tell)
             truth = await self._control("GET", f"recordings/{quote(recording_id, safe='')}")
+            with self._progress.step("hear that it is archived: event Recording.Archived") as tell:
+                await self._heard(listener, recording_id, tell)
             with self._progress.step("read the archive back and recompute its digests"):
                 verification = await verify(self._container, truth)
             show_verification(self._progress, verification)
@@ -154,6 +159,16 @@ class _Demo:
             f"the archive was not complete after {self._options.patience:.0f} s; the logs in {self._stack.logs} tell "
             "why, and --patience waits longer"
         )
+
+    async def _heard(self, listener: Listener, recording_id: str, tell: Callable[[str], None]) -> None:
+        def is_ours(event: dict[str, Any]) -> bool:
+            return bool(event["type"] == "Recording.Archived" and event["data"]["recordingId"] == recording_id)
+
+        try:
+            event = await listener.heard(is_ours, within=self._options.patience)
+        except TimeoutError:
+            raise LocalProblem(f"no Recording.Archived event came; the logs in {self._stack.logs} tell why") from None
+        tell(f"{event['data']['chunks']} chunks, {event['data']['bytes'] / 1e6:.1f} MB")
 
     async def _reached(self, moment: Moment | float) -> None:
         if moment not in self._options.kill_host_at or moment in self._killed:

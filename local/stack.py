@@ -25,7 +25,7 @@ from local.eventgrid.emulator import EventGridEmulator
 from local.eventgrid.errors import EventGridError
 from local.eventgrid.options import EventGridOptions
 from local.eventgrid.retries import EndpointType
-from local.eventgrid.schemas import EventSchema
+from local.eventgrid.schemas import EventSchema, TopicKind
 from local.eventgrid.subscriptions import DeadLetterDestination, EventFilter, RetryPolicy, SubscriptionSettings
 from local.functions_host import FunctionsHost, FunctionsHostOptions
 from local.functions_host import program as functions_host_program
@@ -46,6 +46,7 @@ TOPIC = "acs"
 SUBSCRIPTION = "recording-files"
 EVENT_FUNCTION = "recording_file_status_updated"
 CALL_SUBSCRIPTION = "calls"
+ARCHIVE_TOPIC = "archive-events"
 CALL_FUNCTION = "call_started_or_ended"
 _EVENT_TYPES = {
     EVENT_FUNCTION: ("Microsoft.Communication.RecordingFileStatusUpdated",),
@@ -58,6 +59,7 @@ _FOREIGN_SETTINGS = (
     "AUTO_RECORD",
     "PUBLIC_BASE_URL",
     "REQUIRE_CONSENT",
+    "DELETE_SOURCE_AFTER_ARCHIVE",
     "AzureWebJobsStorage",
     "APPLICATIONINSIGHTS_",
 )
@@ -238,6 +240,7 @@ class Stack:
             EventGridEmulator(EventGridOptions(port=eventgrid_port), clock=self.clock)
         )
         await self.eventgrid.create_topic(TOPIC)
+        await self.eventgrid.create_topic(ARCHIVE_TOPIC, kind=TopicKind.CUSTOM, input_schema=EventSchema.CLOUD_EVENTS)
         self.acs = await self._exits.enter_async_context(
             AcsEmulator(
                 AcsOptions(
@@ -322,6 +325,8 @@ class Stack:
             "ACS_CONNECTION_STRING": self.acs.connection_string,
             "ARCHIVE_STORAGE": self.storage,
             "ARCHIVE_CONTAINER": ARCHIVE_CONTAINER,
+            "ARCHIVE_TOPIC_ENDPOINT": self.eventgrid.topic_endpoint(ARCHIVE_TOPIC),
+            "ARCHIVE_TOPIC_KEY": self.eventgrid.topic_key(ARCHIVE_TOPIC),
             "AzureWebJobsStorage": self.storage,
             "FUNCTIONS_WORKER_RUNTIME": "python",
             "PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",

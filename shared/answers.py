@@ -11,7 +11,7 @@ from typing import Self
 
 import aiohttp
 
-from shared.errors import Retryable, SourceChanged, SourceNotReady, SourceUnavailable
+from shared.errors import Retryable, SourceEnded, SourceNotReady, SourceRefused, SourceUnavailable
 from shared.media import describe
 
 HEAD_BYTES = 64 * 1024
@@ -21,34 +21,6 @@ GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 """Statuses of a file that is not there."""
 
 _CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)", re.IGNORECASE)
-
-
-class SourceRefused(SourceUnavailable):
-    """The service answered with a status that is no file.
-
-    Parameters
-    ----------
-    status
-        The HTTP status.
-    """
-
-    def __init__(self, message: str, *, status: int, retry_after: float | None = None) -> None:
-        super().__init__(message, retry_after=retry_after)
-        self.status = status
-
-
-class SourceEnded(SourceChanged):
-    """The file ends before the part that was asked for.
-
-    Parameters
-    ----------
-    size
-        The bytes that the service says it has.
-    """
-
-    def __init__(self, size: int) -> None:
-        super().__init__(f"the file ends after {size} bytes, sooner than expected")
-        self.size = size
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,44 +12,43 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
-from shared import log, names
+from shared import log, names, telemetry
 from shared.attention import Finding, Kind
 from shared.catalog import storage_errors_told
 from shared.errors import (
     ArchiveConflict,
     CopyError,
     Expired,
+    Handover,
     InvalidEvent,
     Permanent,
     Retryable,
     SourceNotReady,
     StorageUnavailable,
+    TopicUnavailable,
 )
 from shared.events import wire_time
 from shared.ledger import best_effort
 from shared.manifest import ArchivedChunk, Manifest, MediaFile, MetadataFile
 from shared.media import Format
 from shared.messages import ChunkMessage
-from shared.metadata import parse_metadata
+from shared.metadata import METADATA_LIMIT, parse_metadata
 from shared.retries import delay_after
-from shared.transfer import Handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from azure.storage.blob.aio import ContainerClient
 
     from shared.attention import Attention
     from shared.catalog import Catalog
     from shared.chunk_queue import ChunkQueue
+    from shared.completion import Completion
     from shared.events import Chunk
     from shared.ledger import Ledger
     from shared.source import Source
     from shared.transfer import Transfer
-
-METADATA_LIMIT = 16 * 1024 * 1024
-"""Largest metadata file that is read, in bytes; real ones have some kilobytes."""
-
 
 COPY_TIME = timedelta(minutes=25)
 """How long one invocation copies before it hands the rest on; host.json's functionTimeout is 5 minutes more."""
@@ -72,6 +71,8 @@ class Archive:
         Takes the tries that are to come.
     source, transfer
         Where files are read from, and what moves them.
+    completion
+        Does what follows once a chunk is archived; nothing by default.
     first_retry
         How long to wait after a chunk's first failed try.
     now
@@ -88,6 +89,7 @@ class Archive:
         queue: ChunkQueue,
         source: Source,
         transfer: Transfer,
+        completion: Completion | None = None,
         first_retry: timedelta = timedelta(seconds=15),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -98,6 +100,7 @@ class Archive:
         self._queue = queue
         self._source = source
         self._transfer = transfer
+        self._completion = completion
         self._first_retry = first_retry
         self._now = now
 
@@ -122,11 +125,15 @@ class Archive:
             await self._refuse_message(body, error)
             return
         with log.fields(recordingId=message.recording_id, callId=message.call_id, documentId=message.chunk.document_id):
+            if message.due_at is not None:
+                telemetry.work_began(self._now() - message.due_at)
             try:
-                with storage_errors_told():
+                with storage_errors_told(), _traced(message):
                     await self._archive_chunk(message)
             except Retryable as error:
-                if self._now() >= message.expires_at and not isinstance(error, StorageUnavailable):
+                # What is archived already does not expire, and the archive's own services come back.
+                ours = isinstance(error, StorageUnavailable | TopicUnavailable)
+                if self._now() >= message.expires_at and not ours:
                     await self._give_up(message, Expired(f"the service has deleted the file; last it said: {error}"))
                 else:
                     await self._try_again(message, error)
@@ -136,7 +143,7 @@ class Archive:
     async def _try_again(self, message: ChunkMessage, error: Retryable) -> None:
         if isinstance(error, Handover):
             log.info("chunk.handed_over", reason=str(error))
-            await self._queue.send(message.to_json(), timedelta())
+            await self._send(message, timedelta())
             return
         tries = message.tries + 1
         delay = delay_after(
@@ -153,17 +160,22 @@ class Archive:
             error=type(error).__name__,
             reason=str(error),
         )
-        await self._queue.send(message.model_copy(update={"tries": tries}).to_json(), delay)
+        await self._send(message.model_copy(update={"tries": tries}), delay)
         name = names.ledger_name(message.recording_id, message.prefix)
         next_try = self._now() + delay
         await best_effort(self._ledger.failed(name, message.chunk.index, tries, str(error), next_try))
 
+    async def _send(self, message: ChunkMessage, delay: timedelta) -> None:
+        await self._queue.send(message.model_copy(update={"due_at": self._now() + delay}).to_json(), delay)
+
     async def _archive_chunk(self, message: ChunkMessage) -> None:
         chunk, prefix = message.chunk, message.prefix
+        began = asyncio.get_running_loop().time()
         seen = await self._catalog.read_manifest(prefix)
         known = seen.manifest or Manifest()
         if known.holds(chunk):
             log.info("chunk.already_archived")
+            await self._follow(message, known)
             return
         if known.conflicts(chunk):
             raise ArchiveConflict(f"another document is announced as chunk {chunk.index} of this recording")
@@ -188,10 +200,23 @@ class Archive:
         )
         manifest = await self._catalog.update_manifest(prefix, lambda now: now.archived(archived, described), seen)
         log.info("chunk.archived", blob=content.blob, bytes=content.size, status=manifest.status)
+        telemetry.chunk_archived(
+            content.size,
+            asyncio.get_running_loop().time() - began,
+            tries=message.tries + 1,
+            time_left=message.expires_at - self._now(),
+            format=content.blob.rpartition(".")[2],
+        )
+        await self._follow(message, manifest)
+
+    async def _follow(self, message: ChunkMessage, manifest: Manifest) -> None:
+        if self._completion is not None:
+            await self._completion.follow(message, manifest)
 
     async def _read_metadata(self, chunk: Chunk) -> bytes | CopyError:
         try:
-            content: bytes = await self._source.read(chunk.metadata_location, limit=METADATA_LIMIT)
+            with telemetry.span("source.metadata"):
+                content: bytes = await self._source.read(chunk.metadata_location, limit=METADATA_LIMIT)
             described = parse_metadata(content)
             if described.document_id not in {None, chunk.document_id}:
                 raise SourceNotReady("the metadata file is about another document")
@@ -202,16 +227,18 @@ class Archive:
     async def _copy_content(self, message: ChunkMessage) -> MediaFile:
         announced = Format(message.format) if message.format in set(Format) else None
         progress = _Progress(self._ledger, message)
-        async with progress, self._source.open(message.chunk.content_location, format=announced) as media:
-            name = names.content_blob(message.prefix, message.chunk.index, media.format)
-            copied = await self._transfer.copy(
-                media,
-                self._container.get_blob_client(name),
-                document_id=message.chunk.document_id,
-                content_type=media.format.content_type,
-                progress=progress,
-                deadline=asyncio.get_running_loop().time() + COPY_TIME.total_seconds(),
-            )
+        location = message.chunk.content_location
+        with telemetry.span("chunk.copy"):
+            async with progress, self._source.open(location, format=announced) as media:
+                name = names.content_blob(message.prefix, message.chunk.index, media.format)
+                copied = await self._transfer.copy(
+                    media,
+                    self._container.get_blob_client(name),
+                    document_id=message.chunk.document_id,
+                    content_type=media.format.content_type,
+                    progress=progress,
+                    deadline=asyncio.get_running_loop().time() + COPY_TIME.total_seconds(),
+                )
         return MediaFile(blob=name, size=copied.size, md5=copied.md5, sha256=copied.sha256)
 
     async def _refuse_message(self, body: str, error: InvalidEvent) -> None:
@@ -243,6 +270,18 @@ class Archive:
         )
         name = names.ledger_name(message.recording_id, message.prefix)
         await best_effort(self._ledger.give_up(name, message.chunk.index, str(error)))
+
+
+def _traced(message: ChunkMessage) -> AbstractContextManager[None]:
+    return telemetry.span(
+        "chunk.archive",
+        parent=message.traceparent,
+        recordingId=message.recording_id,
+        callId=message.call_id,
+        documentId=message.chunk.document_id,
+        chunk=message.chunk.index,
+        tries=message.tries,
+    )
 
 
 class _Progress:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from shared import log
+from shared import log, telemetry
+from shared.errors import Retryable
 from shared.events import wire_time
 from shared.ledger import best_effort
 from shared.names import safe_name
@@ -135,8 +136,18 @@ class Attention:
         told = await best_effort(self._ledger.reserve(_TOLD, f"{finding.key}.{level}"))
         if told is None:
             log.error("attention.raised", **row, hoursLeft=self._hours_left(finding.expires_at))
-            if self._announce is not None:
-                await self._announce(row)
+            telemetry.attention_raised(level, finding.kind)
+            await self._tell(row)
+
+    async def _tell(self, row: dict[str, Any]) -> None:
+        if self._announce is None:
+            return
+        try:
+            await self._announce(row)
+        except Retryable:
+            # It counts as told only when it was: whatever found it comes again, and finds it once more.
+            await best_effort(self._ledger.release(_TOLD, f"{row['id']}.{row['severity']}"))
+            raise
 
     async def settle(self, key: str) -> bool:
         """Take a finding off the list; returns whether it was on it. The evidence stays."""

@@ -21,7 +21,9 @@ Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"}, example
 class Body(BaseModel):
     """Base of all bodies: camelCase names; what is not known is null, never left out."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, json_schema_serialization_defaults_required=True
+    )
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON object."""
@@ -54,8 +56,6 @@ class TransitionBody(Body):
 
 class Pause(Body):
     """A time in which the recording was paused."""
-
-    model_config = ConfigDict(serialize_by_alias=True)
 
     begin: Annotated[Moment, Field(alias="from")]
     end: Annotated[Moment | None, Field(alias="to", description="Null while it lasts.")] = None
@@ -111,3 +111,58 @@ class RecordingBody(Body):
     chunks: Annotated[list[ChunkBody], Field(description="Announced so far, sorted by index.")] = []
     expires_at: Annotated[Moment | None, Field(description="When the service deletes its files.")] = None
     hours_left: Annotated[float | None, Field(ge=0, description="Until `expiresAt`.")] = None
+
+
+class Dependency(Body):
+    """Whether something the app depends on can be reached."""
+
+    status: Literal["ok", "failed"]
+    detail: Annotated[str, Field(description="What is wrong and the mend; absent where all is well.")] = ""
+
+
+class HealthBody(Body):
+    """Whether the app can do its work."""
+
+    status: Literal["ok", "failed"]
+    dependencies: dict[str, Dependency]
+
+
+class DiagnosisFinding(Body):
+    """What one check found."""
+
+    check: str
+    status: Literal["ok", "skipped", "warning", "failed"]
+    detail: str
+    mend: Annotated[str, Field(description="What to do; absent where all is well.")] = ""
+
+
+class DiagnosisBody(Body):
+    """What is wrong with the deployment; `status` is the worst of the checks'."""
+
+    status: Literal["ok", "warning", "failed"]
+    checks: list[DiagnosisFinding]
+    facts: dict[str, Any]
+
+
+class AttentionFinding(Body):
+    """Something that an operator has to look at."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    kind: str
+    reason: str
+    severity: Literal["notice", "warning", "urgent", "critical"]
+    hours_left: Annotated[float | None, Field(ge=0, description="Until the source expires; null: not known.")]
+
+
+class AttentionList(Body):
+    """What an operator has to look at, the loudest first."""
+
+    findings: list[AttentionFinding]
+
+
+class Settled(Body):
+    """Whether the finding was on the list."""
+
+    settled: bool

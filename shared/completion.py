@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared import log, telemetry
-from shared.answers import GONE, SourceRefused
-from shared.errors import ArchiveConflict
+from shared.answers import GONE
+from shared.errors import ArchiveConflict, SourceNotReady, SourceRefused, SourceUnavailable
 from shared.events import wire_time
 from shared.manifest import Status
 from shared.metadata import METADATA_LIMIT
@@ -80,18 +80,12 @@ class Completion:
             await self._announcer.archived(message.prefix, manifest)
         archived = manifest.chunk(message.chunk.index)
         if self._delete_sources and archived is not None and archived.source_deleted_at is None:
-            await self._delete(message, archived)
-
-    def pending(self, manifest: Manifest, chunk: Chunk) -> bool:
-        """Whether an announced chunk is archived and its source is still to be deleted."""
-        archived = manifest.chunk(chunk.index)
-        return (
-            self._delete_sources
-            and chunk.delete_location is not None
-            and archived is not None
-            and manifest.holds(chunk)
-            and archived.source_deleted_at is None
-        )
+            try:
+                await self._delete(message, archived)
+            except (SourceUnavailable, SourceNotReady) as error:
+                if self._now() < message.expires_at:
+                    raise
+                log.info("source.kept", reason=f"its time is over; last the service said: {error}")
 
     async def _delete(self, message: ChunkMessage, archived: ArchivedChunk) -> None:
         chunk = message.chunk
@@ -99,7 +93,7 @@ class Completion:
             log.info("source.kept", reason="the event names no deleteLocation")
             return
         if self._now() >= message.expires_at:
-            log.info("source.kept", reason="it has expired, the service deletes it by itself")
+            log.info("source.kept", reason="its time is over: the service has deleted it, or will")
             return
         with telemetry.span("source.delete", documentId=chunk.document_id):
             differences = [

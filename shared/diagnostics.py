@@ -84,7 +84,7 @@ async def service(around: Surroundings) -> str:
 def _refused(error: ServiceError, endpoint: str, *, by_key: bool) -> Trouble:
     if error.status == 503 and isinstance(error.__cause__, ClientAuthenticationError):
         return Trouble("the app's identity gets no token", NO_IDENTITY)
-    if error.code == "ServiceUnreachable":
+    if error.code in {"ServiceUnreachable", "ServiceTimeout"}:
         return Trouble(
             f"{endpoint} cannot be reached",
             f"check {'ACS_CONNECTION_STRING' if by_key else 'ACS_ENDPOINT'} and the way through the network",

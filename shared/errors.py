@@ -15,9 +15,13 @@ ArchiverError
 └── CopyError              a chunk's file could not be archived
     ├── Retryable          the source or the storage will come back: try again later
     │   ├── SourceUnavailable    no answer, 429, 5xx, 401, a cut or stalled body; may carry `retry_after`
+    │   │   └── SourceRefused        a status that is no file; has it
     │   ├── SourceNotReady       an answer that is not the file yet: zero bytes, an HTML page, another format
     │   ├── SourceChanged        the file changed while it was being read
+    │   │   └── SourceEnded          it is shorter than it was said to be
     │   ├── StorageUnavailable   the archive's own storage refused, or did not answer
+    │   ├── BlocksLost           staged blocks are gone: another worker committed, or the service discarded them
+    │   ├── Handover             the invocation's time is over; what is staged is kept
     │   └── TopicUnavailable     the topic for the archive's own events refused, or did not answer
     ├── Permanent          trying again changes nothing: an operator has to look
     │   ├── UntrustedOrigin      the file, or a redirect, is somewhere credentials must not go
@@ -28,7 +32,6 @@ ArchiverError
 from __future__ import annotations
 
 from typing import NamedTuple
-
 
 ALREADY_RECORDING = "8553"
 """The service's code for a start in a call that is being recorded."""
@@ -158,7 +161,7 @@ class ServiceError(ArchiverError):
 
     @property
     def says_already_recording(self) -> bool:
-        """Whether a start was refused because the call is being recorded; the service has no status of its own for it."""
+        """Whether a start was refused because the call is being recorded: a 400 that only its code and text tell."""
         return self.code == ALREADY_RECORDING or (
             self.status in {400, 409} and "already in progress" in self.message.lower()
         )
@@ -188,6 +191,20 @@ class SourceUnavailable(Retryable):
     """The service gave no answer, an error, or a body that was cut or stalled."""
 
 
+class SourceRefused(SourceUnavailable):
+    """The service answered with a status that is no file.
+
+    Parameters
+    ----------
+    status
+        The HTTP status.
+    """
+
+    def __init__(self, message: str, *, status: int, retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.status = status
+
+
 class SourceNotReady(Retryable):
     """The service answered with something that is not the file yet: nothing, a page, another format."""
 
@@ -196,11 +213,45 @@ class SourceChanged(Retryable):
     """The file at the service changed while it was being read."""
 
 
+class SourceEnded(SourceChanged):
+    """The file ends before the part that was asked for.
+
+    Parameters
+    ----------
+    size
+        The bytes that the service says it has.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the file ends after {size} bytes, sooner than expected")
+        self.size = size
+
+
 class StorageUnavailable(Retryable):
     """The archive's own storage refused an operation, or did not answer.
 
     Stands in for the storage SDK's errors, whose texts can hold parts of a signature.
     """
+
+
+class BlocksLost(Retryable):
+    """Staged blocks are gone, because another worker committed or the service discarded them."""
+
+
+class Handover(Retryable):
+    """The time of this invocation is over; what is staged is kept, and the next attempt goes on from there.
+
+    Parameters
+    ----------
+    staged, size
+        Bytes staged so far, and the file's size where it is known.
+    """
+
+    def __init__(self, staged: int, size: int | None) -> None:
+        of = "" if size is None else f" of {size}"
+        super().__init__(f"the time is over with {staged}{of} bytes staged; the next attempt goes on from there")
+        self.staged = staged
+        self.size = size
 
 
 class TopicUnavailable(Retryable):

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared import log, names
+from shared import log, names, telemetry
 from shared.attention import Finding, Kind
 from shared.catalog import NO_MANIFEST, storage_errors_told
 from shared.errors import InvalidEvent, UntrustedOrigin
@@ -81,7 +81,10 @@ class Intake:
         StorageUnavailable
             Nothing is lost as long as the event comes again.
         """
-        with storage_errors_told():
+        # A publisher's trace (CloudEvents' extension of that name) goes on here; else the platform's for this delivery.
+        caused_by = event.get("traceparent")
+        parent = caused_by if isinstance(caused_by, str) else None
+        with storage_errors_told(), telemetry.span("recording.announce", parent=parent):
             return await self._announce(event)
 
     async def _announce(self, event: Mapping[str, Any]) -> list[str]:
@@ -147,6 +150,8 @@ class Intake:
         try:
             self._origins.check(chunk.content_location)
             self._origins.check(chunk.metadata_location)
+            if chunk.delete_location is not None:
+                self._origins.check(chunk.delete_location)
         except UntrustedOrigin as error:
             return error
         return None
@@ -159,6 +164,8 @@ class Intake:
             chunk=chunk,
             format=files.format,
             expires_at=files.event_time + self._retention,
+            due_at=self._now(),
+            traceparent=telemetry.traceparent(),
         )
 
     async def _refuse(self, event: Mapping[str, Any], error: ArchiverError, documents: list[str] | None = None) -> None:

@@ -15,6 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 from shared.errors import SourceNotReady
 from shared.events import ChannelType, ContentType, UtcDatetime, control_api_spelling, wire_time
 
+METADATA_LIMIT = 16 * 1024 * 1024
+"""Largest metadata file that is read, in bytes; real ones have some kilobytes."""
+
 _MOMENT: TypeAdapter[UtcDatetime] = TypeAdapter(UtcDatetime)
 
 

@@ -6,8 +6,8 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from shared.answers import GONE, SourceEnded, SourceRefused
-from shared.errors import Retryable, SourceChanged, SourceNotReady, SourceUnavailable
+from shared.answers import GONE
+from shared.errors import Retryable, SourceChanged, SourceEnded, SourceNotReady, SourceRefused, SourceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

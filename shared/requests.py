@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -133,6 +133,25 @@ class Consent(WireModel):
     reference: Annotated[str, Field(max_length=2048)] | None = None
 
 
+def _described(schema: dict[str, Any]) -> None:
+    """Say in the schema what types cannot, and nothing of null, which is taken and means nothing."""
+    for field in schema["properties"].values():
+        alternatives = [schema for schema in field.pop("anyOf", ()) if schema.get("type") != "null"]
+        field.pop("default", None)
+        field.update(alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives})
+    schema["oneOf"] = [{"required": [name]} for name in LOCATORS.values()]
+    schema["examples"] = [
+        {"serverCallId": "aHR0cHM6Ly9jb252LXVzZWEtMDguY29udi5za3lwZS5jb20"},
+        {
+            "groupCallId": "9a1f6f52-3a6e-4b57-8a57-2f4f5f1c0b10",
+            "recordingContentType": "audio",
+            "recordingChannelType": "unmixed",
+            "recordingFormatType": "wav",
+            "channelAffinity": [{"channel": 0, "participant": {"rawId": "8:acs:alice"}}],
+        },
+    ]
+
+
 class StartRecording(WireModel):
     """What to record. Exactly one of serverCallId, groupCallId, roomId and callConnectionId names the call.
 
@@ -140,20 +159,7 @@ class StartRecording(WireModel):
     audio/unmixed/wav; what is left open is filled in, in this order.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"serverCallId": "aHR0cHM6Ly9jb252LXVzZWEtMDguY29udi5za3lwZS5jb20"},
-                {
-                    "groupCallId": "9a1f6f52-3a6e-4b57-8a57-2f4f5f1c0b10",
-                    "recordingContentType": "audio",
-                    "recordingChannelType": "unmixed",
-                    "recordingFormatType": "wav",
-                    "channelAffinity": [{"channel": 0, "participant": {"rawId": "8:acs:alice"}}],
-                },
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=_described)
 
     server_call_id: Annotated[Identifier | None, Field(description="As CallStarted brings it.")] = None
     group_call_id: Annotated[Identifier | None, Field(description="Of a group call.")] = None

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     import aiohttp
     from azure.communication.callautomation.aio import CallAutomationClient
     from azure.data.tables.aio import TableServiceClient
+    from azure.eventgrid.aio import EventGridPublisherClient
     from azure.identity.aio import DefaultAzureCredential
     from azure.storage.blob.aio import BlobServiceClient, ContainerClient
     from azure.storage.queue.aio import QueueServiceClient
 
+    from shared.announcements import Announcer
     from shared.archive import Archive
     from shared.attention import Attention
     from shared.auto_record import AutoRecord
@@ -34,16 +36,29 @@ if TYPE_CHECKING:
     from shared.health import Health
     from shared.intake import Intake
     from shared.ledger import Ledger
+    from shared.listing import Listing
+    from shared.places import Places
     from shared.probes import Surroundings
     from shared.recordings import Recordings
     from shared.recovery import Recovery
     from shared.signing import Signer
+    from shared.verification import Verification
 
 QUEUE = "recording-chunks"
 """The queue between the event and the copy; holds one message a chunk."""
 
 STORAGE_CONNECTION = "ARCHIVE_STORAGE"
 """The setting that bindings name as their connection."""
+
+_CLIENTS = (
+    "_topic",
+    "_blob_service",
+    "_queue_service",
+    "_table_service",
+    "_control_client",
+    "_session",
+    "_credential",
+)
 
 
 class Services:
@@ -70,18 +85,27 @@ class Services:
         """What copies chunks."""
         from shared.archive import Archive
         from shared.chunk_queue import ChunkQueue
+        from shared.completion import Completion
         from shared.source import Source
         from shared.transfer import Transfer
 
         settings = self.settings
+        source = Source(self._session, self._signer, settings.trusted_origins)
         return Archive(
             self._container,
             catalog=self._catalog,
             ledger=self._ledger,
             attention=self.attention,
             queue=ChunkQueue(self._queue_service, QUEUE),
-            source=Source(self._session, self._signer, settings.trusted_origins),
+            source=source,
             transfer=Transfer(block_mib=settings.block_mib, concurrency=settings.concurrency),
+            completion=Completion(
+                self._catalog,
+                self.verification,
+                source,
+                announcer=self.announcer,
+                delete_sources=settings.delete_source,
+            ),
             first_retry=timedelta(seconds=settings.retry_seconds),
         )
 
@@ -90,7 +114,32 @@ class Services:
         """What keeps the operator's list."""
         from shared.attention import Attention
 
-        return Attention(self._catalog, self._ledger)
+        announcer = self.announcer
+        return Attention(self._catalog, self._ledger, announce=announcer.attention if announcer else None)
+
+    @cached_property
+    def announcer(self) -> Announcer | None:
+        """What publishes the archive's own events; None where no topic is set."""
+        topic = self.settings.topic
+        if topic is None:
+            return None
+        from shared.announcements import Announcer
+
+        return Announcer(self._topic, self._container.url.partition("?")[0])
+
+    @cached_property
+    def verification(self) -> Verification:
+        """What reads recordings back."""
+        from shared.verification import Verification
+
+        return Verification(self._container, self._catalog, self._places)
+
+    @cached_property
+    def listing(self) -> Listing:
+        """What lists the archive."""
+        from shared.listing import Listing
+
+        return Listing(self._container, self._catalog, self._places)
 
     @cached_property
     def recovery(self) -> Recovery:
@@ -172,9 +221,29 @@ class Services:
 
     async def close(self) -> None:
         """Close every client that was made."""
-        for name in ("_blob_service", "_queue_service", "_table_service", "_control_client", "_session", "_credential"):
+        for name in _CLIENTS:
             if name in self.__dict__:
                 await getattr(self, name).close()
+
+    @cached_property
+    def _places(self) -> Places:
+        from shared.places import Places
+
+        return Places(self._container, self._ledger)
+
+    @cached_property
+    def _topic(self) -> EventGridPublisherClient:
+        from azure.core.credentials import AzureKeyCredential
+        from azure.eventgrid.aio import EventGridPublisherClient
+
+        topic = self.settings.topic
+        if topic is None:
+            raise RuntimeError("there is no topic to publish to")
+        credential = AzureKeyCredential(topic.key) if topic.key else self._credential
+        # The message that is published again on failure is more patient than an HTTP client.
+        return EventGridPublisherClient(
+            topic.endpoint, credential, retry_total=2, connection_timeout=5, read_timeout=10
+        )
 
     @property
     def _container(self) -> ContainerClient:
@@ -203,9 +272,15 @@ class Services:
 
     @cached_property
     def _blob_service(self) -> BlobServiceClient:
-        from azure.storage.blob.aio import BlobServiceClient
+        from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
-        client: BlobServiceClient = self._storage(BlobServiceClient, self.settings.storage.blob_uri)
+        client: BlobServiceClient = self._storage(
+            BlobServiceClient,
+            self.settings.storage.blob_uri,
+            # The SDK would look for credentials in netrc at each request, and first wait 15 s after a failure.
+            use_env_settings=False,
+            retry_policy=ExponentialRetry(initial_backoff=1, increment_base=2),
+        )
         return client
 
     @cached_property
@@ -222,10 +297,10 @@ class Services:
         client: TableServiceClient = self._storage(TableServiceClient, self.settings.storage.table_uri)
         return client
 
-    def _storage(self, client: Any, address: str | None) -> Any:
+    def _storage(self, client: Any, address: str | None, **options: Any) -> Any:
         if self.settings.storage.connection_string:
-            return client.from_connection_string(self.settings.storage.connection_string)
-        return client(address, credential=self._credential)
+            return client.from_connection_string(self.settings.storage.connection_string, **options)
+        return client(address, credential=self._credential, **options)
 
     @cached_property
     def _session(self) -> aiohttp.ClientSession:
@@ -240,7 +315,7 @@ class Services:
         service = self.settings.service
         if service.access_key:
             return HmacSigner(service.endpoint, service.access_key)
-        return TokenSigner(self._credential)
+        return TokenSigner(self._credential, service.endpoint)
 
     @cached_property
     def _credential(self) -> DefaultAzureCredential:

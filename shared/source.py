@@ -19,8 +19,8 @@ from urllib.parse import urldefrag, urljoin
 import aiohttp
 from yarl import URL
 
-from shared.answers import GONE, HEAD_BYTES, Answer, SourceRefused, beginning, refusal
-from shared.errors import SourceNotReady, SourceUnavailable
+from shared.answers import GONE, HEAD_BYTES, Answer, beginning, refusal
+from shared.errors import SourceNotReady, SourceRefused, SourceUnavailable
 from shared.media import describe, sniff
 from shared.reading import Media, Patience
 

@@ -20,7 +20,7 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob import BlobBlock, ContentSettings
 
-from shared.errors import Retryable
+from shared.errors import BlocksLost, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -38,16 +38,8 @@ _LONGEST_WAIT = 20.0
 _READ_AHEAD = 3
 
 
-class StorageUnavailable(Retryable):
-    """Blob Storage refused, or did not answer, after its own client's retries."""
-
-
 class AlreadyThere(Exception):  # noqa: N818 - not a failure
     """A blob is committed under the name; within the copy engine only."""
-
-
-class BlocksLost(Retryable):
-    """Staged blocks are gone, because another worker committed or the service discarded them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,4 +329,5 @@ def _storage_errors(what: str) -> Iterator[None]:
     except AzureError as error:
         status = getattr(error, "status_code", None)
         reason = " ".join(str(part) for part in (status, _code(error)) if part)
-        raise StorageUnavailable(f"storage did not {what}: {reason or type(error).__name__}") from error
+        # Without the cause: the text of the SDK's error can hold parts of a signature.
+        raise StorageUnavailable(f"storage did not {what}: {reason or type(error).__name__}") from None

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from shared.blocks import MIB, BlockPlan
 from shared.buffers import Pool
 from shared.digests import Digests, Hashing
-from shared.errors import ArchiveConflict, Retryable
+from shared.errors import ArchiveConflict, BlocksLost, Handover, Retryable
 from shared.pacing import Gate
 from shared.pipeline import Pipeline
-from shared.staging import AlreadyThere, BlocksLost, Staging
+from shared.staging import AlreadyThere, Staging
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,22 +34,6 @@ BUFFER_MIB = 40
 
 MAX_SINGLE_MIB = 32
 """The largest file that is sent as one Put Blob, whatever the block size."""
-
-
-class Handover(Retryable):
-    """The time of this invocation is over; what is staged is kept, and the next attempt goes on from there.
-
-    Parameters
-    ----------
-    staged, size
-        Bytes staged so far, and the file's size where it is known.
-    """
-
-    def __init__(self, staged: int, size: int | None) -> None:
-        of = "" if size is None else f" of {size}"
-        super().__init__(f"the time is over with {staged}{of} bytes staged; the next attempt goes on from there")
-        self.staged = staged
-        self.size = size
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ POISON = re.compile(r"/([a-z0-9-]+)-poison/")
 
 # The platform's own settings: they are in Bicep or local.settings.json, and the app never reads them.
 PLATFORM = re.compile(r"AzureWebJobs\w+|APPLICATIONINSIGHTS_\w+|PYTHON_\w+|FUNCTIONS_\w+|AZURE_CLIENT_ID|WEBSITE_\w+")
-# Two ways to say one thing: an identity in Azure, a connection string where there is none.
-ALTERNATIVES = {"ACS_CONNECTION_STRING": "ACS_ENDPOINT"}
+# Two ways to say one thing: an identity in Azure, a connection string or a key where there is none.
+ALTERNATIVES = {"ACS_CONNECTION_STRING": "ACS_ENDPOINT", "ARCHIVE_TOPIC_KEY": "ARCHIVE_TOPIC_ENDPOINT"}
 
 
 def check_names(root: Path, files: Mapping[Path, BicepFile], code: Code) -> Iterator[Finding]:

@@ -31,6 +31,7 @@ SITE_CONFIG_NOT_ON_FLEX = {"linuxFxVersion", "pythonVersion", "alwaysOn", "funct
 ROLES = {
     "contributor": "b24988ac-6180-42a0-ab88-20f7382dd24c",
     "communicationandemailserviceowner": "09976791-48a7-449e-bb21-39d1a415f350",
+    "eventgriddatasender": "d5a91429-5739-47e2-a06b-3470a27159e7",
     "monitoringmetricspublisher": "3913510d-42f4-4e42-8a64-420c390055eb",
     "storageblobdatacontributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
     "storageblobdataowner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",

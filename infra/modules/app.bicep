@@ -65,6 +65,12 @@ param requireConsent bool
 @description('Address at which the service can reach the app, or empty for the app\'s own where it is open to everybody.')
 param publicBaseUrl string
 
+@description('True deletes a file at the service once it is archived and was read back whole.')
+param deleteSourceAfterArchive bool
+
+@description('Address of the Event Grid topic that the archive\'s own events go to, or empty.')
+param archiveTopicEndpoint string
+
 @description('Memory of an instance, MB.')
 @allowed([
   512
@@ -229,6 +235,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     AUTO_RECORD: autoRecord
     REQUIRE_CONSENT: string(requireConsent)
     PUBLIC_BASE_URL: empty(publicBaseUrl) ? ownBaseUrl : publicBaseUrl
+    DELETE_SOURCE_AFTER_ARCHIVE: string(deleteSourceAfterArchive)
+    ARCHIVE_TOPIC_ENDPOINT: archiveTopicEndpoint
     RETRY_SECONDS: '15'
     EXPECTED_EVENT_MINUTES: '60'
     DEAD_LETTER_CONTAINER: deadLetterContainerName

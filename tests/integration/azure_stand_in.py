@@ -30,6 +30,7 @@ FUNCTIONS = (
     "resume_recording",
     "start_recording",
     "stop_recording",
+    "sweep",
 )
 
 

@@ -182,7 +182,7 @@ async def contents(stack: Stack) -> list[object]:
 
 SUBSCRIPTIONS: list[tuple[dict[str, Any], str, str]] = [
     ({"ttl_minutes": 1440}, "events.ttl", "nothing is left"),
-    ({"types": ("Microsoft.Communication.CallStarted",)}, "events.types", "CallStarted"),
+    ({"types": ("Microsoft.Communication.CallStarted",)}, "events.subscription", "RecordingFileStatusUpdated"),
     ({"dead_letters": None}, "events.dead_letter", "dropped"),
     ({"dead_letters": "nowhere-at-all"}, "events.dead_letter_container", "nowhere-at-all"),
 ]

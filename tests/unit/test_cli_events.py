@@ -84,6 +84,12 @@ async def test_subscriptions_of_other_events_for_others_are_none() -> None:
     assert found["events.target"].status is Status.SKIPPED
 
 
+async def test_a_subscription_whose_function_is_not_told_is_not_taken_for_the_missing_one() -> None:
+    calls = replace(GOOD, name="calls", function=None, event_types=("Microsoft.Communication.CallStarted",))
+    assert (await check(Source(calls)))["events.subscription"].status is Status.FAILED
+    assert (await check(Source(calls, replace(GOOD, function=None))))["events.types"].status is Status.OK
+
+
 async def test_a_container_that_one_may_not_see_is_not_called_missing() -> None:
     found = await check(Source(GOOD, withholds_container=True))
     assert found["events.dead_letter_container"].status is Status.SKIPPED

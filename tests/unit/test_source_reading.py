@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from shared.answers import SourceRefused
-from shared.errors import SourceChanged, SourceNotReady, SourceUnavailable, UntrustedOrigin
+from shared.errors import SourceChanged, SourceNotReady, SourceRefused, SourceUnavailable, UntrustedOrigin
 from shared.media import Format
 from shared.origins import TrustedOrigins
 from shared.source import PROBE_BYTES, Source

@@ -11,6 +11,7 @@ from functions import (
     openapi,
     recording_files,
     recordings,
+    reindexing,
     sweep,
     verification,
 )
@@ -21,5 +22,17 @@ log.quiet_sdks()
 report_settings()
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
-for module in (recordings, recording_files, chunks, calls, callbacks, sweep, attention, verification, health, openapi):
+for module in (
+    recordings,
+    recording_files,
+    chunks,
+    calls,
+    callbacks,
+    sweep,
+    attention,
+    verification,
+    reindexing,
+    health,
+    openapi,
+):
     app.register_functions(module.blueprint)

@@ -401,6 +401,7 @@ module app 'modules/app.bicep' = {
     }
     archiveContainerName: archiveContainerName
     communicationEndpoint: communicationAccess.outputs.endpoint
+    communicationId: communicationId
     retentionHours: retentionHours
     trustedOrigins: trustedOrigins
     copyBlockMib: copyBlockMib

@@ -323,6 +323,7 @@ class Stack:
         environment = {
             **inherited,
             "ACS_CONNECTION_STRING": self.acs.connection_string,
+            "ACS_RESOURCE_ID": self.acs.options.azure_id,
             "ARCHIVE_STORAGE": self.storage,
             "ARCHIVE_CONTAINER": ARCHIVE_CONTAINER,
             "ARCHIVE_TOPIC_ENDPOINT": self.eventgrid.topic_endpoint(ARCHIVE_TOPIC),

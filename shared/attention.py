@@ -8,9 +8,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from shared import log, telemetry
+from shared.catalog import storage_errors_told
 from shared.errors import Retryable
 from shared.events import wire_time
 from shared.ledger import best_effort
+from shared.limits import clipped
 from shared.names import safe_name
 
 if TYPE_CHECKING:
@@ -127,10 +129,11 @@ class Attention:
         """Note a finding; one that is known already only grows louder with time."""
         level = severity(finding.expires_at - self._now() if finding.expires_at else None)
         row = _row(finding) | {"severity": level.value}
+        raised_at = wire_time(self._now())
         if finding.evidence is not None:
-            evidence = {"raisedAt": wire_time(self._now()), **row, **finding.evidence}
+            evidence = {"raisedAt": raised_at, **row, **finding.evidence}
             await self._catalog.raise_attention(finding.key, evidence)
-        first = await best_effort(self._ledger.reserve(_PARTITION, finding.key, raisedAt=wire_time(self._now()), **row))
+        first = await best_effort(self._ledger.reserve(_PARTITION, finding.key, raisedAt=raised_at, **row))
         if first is not None:
             await best_effort(self._ledger.resolve(_PARTITION, finding.key, **row))
         told = await best_effort(self._ledger.reserve(_TOLD, f"{finding.key}.{level}"))
@@ -149,9 +152,31 @@ class Attention:
             await best_effort(self._ledger.release(_TOLD, f"{row['id']}.{row['severity']}"))
             raise
 
+    async def restore(self, row: Mapping[str, str]) -> bool:
+        """Put a finding back on a list that was lost, without telling of it again; returns whether it was missing.
+
+        Parameters
+        ----------
+        row
+            As the list had it.
+        """
+        if await self._ledger.reserve(_PARTITION, row["id"], **row) is not None:
+            return False
+        expires_at = datetime.fromisoformat(row["expiresAt"]) if "expiresAt" in row else None
+        level = severity(expires_at - self._now() if expires_at else None)
+        await self._ledger.reserve(_TOLD, f"{row['id']}.{level}")
+        return True
+
     async def settle(self, key: str) -> bool:
-        """Take a finding off the list; returns whether it was on it. The evidence stays."""
-        return await self._ledger.release(_PARTITION, key)
+        """Take a finding off the list; returns whether it was on it. The evidence stays.
+
+        Raises
+        ------
+        StorageUnavailable
+            The list cannot be reached.
+        """
+        with storage_errors_told():
+            return await self._ledger.release(_PARTITION, key)
 
     async def findings(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what is on the list, each with its severity as of now."""
@@ -161,10 +186,18 @@ class Attention:
             yield {**row, "severity": level, "hoursLeft": self._hours_left(expires_at)}
 
     async def loudest_first(self) -> list[dict[str, Any]]:
-        """Return the list, the loudest first, and of those the one that expires first."""
+        """Return the list, the loudest first, and of those the one that expires first.
+
+        Raises
+        ------
+        StorageUnavailable
+            The list cannot be reached.
+        """
         levels = list(Severity)
+        with storage_errors_told():
+            rows = [row async for row in self.findings()]
         return sorted(
-            [row async for row in self.findings()],
+            rows,
             key=lambda row: (-levels.index(row["severity"]), row.get("expiresAt") or "~"),
         )
 
@@ -176,7 +209,7 @@ def _row(finding: Finding) -> dict[str, str]:
     members = {
         "id": finding.key,
         "kind": finding.kind.value,
-        "reason": finding.reason,
+        "reason": clipped(finding.reason),
         "error": finding.error,
         "recordingId": finding.recording_id,
         "documentId": finding.document_id,

@@ -12,20 +12,18 @@ reason, and the outcome.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from shared import log
+from shared import limits, log
 from shared.attention import Finding, Kind
 from shared.calls import CallChange, parse_call
 from shared.catalog import storage_errors_told
 from shared.control import Repeatability
 from shared.errors import InvalidEvent, ServiceError
-from shared.events import wire_time
+from shared.events import check_event, wire_time
 from shared.ledger import Operation, best_effort
 from shared.recording_policy import Action
 
@@ -79,6 +77,8 @@ class AutoRecord:
         Starts recordings.
     policy
         Which calls to record; None for none.
+    resource_id
+        Azure id of the resource whose events are taken; None takes everybody's.
     now
         The time, in UTC.
     """
@@ -90,12 +90,14 @@ class AutoRecord:
         recordings: Recordings,
         policy: Policy | None,
         *,
+        resource_id: str | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._ledger = ledger
         self._attention = attention
         self._recordings = recordings
         self._policy = policy
+        self._resource_id = resource_id
         self._now = now
 
     async def take(self, event: Mapping[str, Any]) -> None:
@@ -110,6 +112,7 @@ class AutoRecord:
         """
         with storage_errors_told():
             try:
+                check_event(event, self._resource_id)
                 call = parse_call(event, self._now())
             except InvalidEvent as error:
                 await self._refuse(event, error)
@@ -199,9 +202,7 @@ class AutoRecord:
                 log.info("recording.call_ended", recordingId=facts.text("recordingId"))
 
     async def _refuse(self, event: Mapping[str, Any], error: InvalidEvent) -> None:
-        identifier = event.get("id")
-        if not isinstance(identifier, str) or not identifier:
-            identifier = hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
+        identifier = limits.identifier_of(event)
         log.error("event.refused", eventId=identifier, reason=str(error))
         await self._attention.report(
             Finding(
@@ -209,7 +210,7 @@ class AutoRecord:
                 identifier=identifier,
                 reason=str(error),
                 error=type(error).__name__,
-                evidence={"event": event},
+                evidence={"event": limits.evidence_of(event)},
             )
         )
 

@@ -69,4 +69,5 @@ class DeadLetters:
 
 
 def _type(event: dict[str, Any]) -> str:
-    return str(event.get("eventType") or event.get("type") or "").lower()
+    kind = event.get("eventType") or event.get("type")
+    return kind.lower() if isinstance(kind, str) else ""

@@ -43,7 +43,8 @@ async def settings(around: Surroundings) -> str:
     """Say how the app signs in; without settings that are right nothing got this far."""
     service = "with an access key" if around.settings.service.access_key else "as its identity"
     storage = "with a connection string" if around.settings.storage.connection_string else "as its identity"
-    return f"complete; the app calls the service {service}, storage {storage}"
+    events = "" if around.settings.resource_id else "; ACS_RESOURCE_ID is not set, so events of any resource are taken"
+    return f"complete; the app calls the service {service}, storage {storage}{events}"
 
 
 async def retention(around: Surroundings) -> str:

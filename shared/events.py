@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from shared import limits
 from shared.errors import InvalidEvent
 from shared.media import Format
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 RECORDING_FILE_STATUS_UPDATED = "Microsoft.Communication.RecordingFileStatusUpdated"
+_LAST_YEAR = 9000
+_MOST_FAULTS_TOLD = 5
 
 
 class ContentType(StrEnum):
@@ -52,12 +55,15 @@ def utc(moment: datetime) -> datetime:
     Raises
     ------
     ValueError
-        In UTC it would lie before the year 1 or after 9999.
+        In UTC it would lie before the year 1 or so late that nothing can be added to it.
     """
     try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        found = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError("the time is out of range") from error
+    if found.year > _LAST_YEAR:
+        raise ValueError("the time is out of range")
+    return found
 
 
 def wire_time(moment: datetime) -> str:
@@ -66,7 +72,8 @@ def wire_time(moment: datetime) -> str:
 
 
 UtcDatetime = Annotated[datetime, AfterValidator(utc)]
-OpenEnum = Annotated[str, AfterValidator(control_api_spelling)]
+Text = Annotated[str, AfterValidator(limits.text)]
+OpenEnum = Annotated[Text, AfterValidator(control_api_spelling)]
 
 
 class WireModel(BaseModel):
@@ -78,36 +85,36 @@ class WireModel(BaseModel):
 class Chunk(WireModel):
     """One file of a recording, where it lies at the service."""
 
-    document_id: Annotated[str, Field(min_length=1, max_length=1024)]
+    document_id: Annotated[Text, Field(min_length=1, max_length=1024)]
     index: Annotated[int, Field(ge=0, le=999_999)]
-    end_reason: str | None = None
+    end_reason: Text | None = None
     content_location: Annotated[str, Field(min_length=1, max_length=4096)]
     metadata_location: Annotated[str, Field(min_length=1, max_length=4096)]
-    delete_location: str | None = None
+    delete_location: Annotated[str, Field(max_length=4096)] | None = None
 
 
 class _StorageInfo(WireModel):
-    recording_chunks: Annotated[list[Chunk], Field(min_length=1)]
+    recording_chunks: Annotated[list[Chunk], Field(min_length=1, max_length=limits.MOST_CHUNKS)]
 
 
 class _Data(WireModel):
     recording_storage_info: _StorageInfo
     recording_start_time: UtcDatetime | None = None
-    recording_duration_ms: Annotated[float, Field(ge=0)] | None = None
-    session_end_reason: str | None = None
+    recording_duration_ms: Annotated[float, Field(ge=0, le=1e12)] | None = None
+    session_end_reason: Text | None = None
     recording_content_type: OpenEnum | None = None
     recording_channel_type: OpenEnum | None = None
     recording_format_type: OpenEnum | None = None
-    recording_id: str | None = None
-    storage_type: str | None = None
+    recording_id: Text | None = None
+    storage_type: Text | None = None
 
 
 class _Envelope(WireModel):
     """What both schemas carry, under the Event Grid schema's names."""
 
-    id: Annotated[str, Field(min_length=1)]
+    id: Annotated[Text, Field(min_length=1)]
     event_type: str
-    subject: str = ""
+    subject: Text = ""
     event_time: UtcDatetime | None = None
     data: dict[str, Any]
 
@@ -143,6 +150,34 @@ class RecordingFiles:
     format: str | None
     storage_type: str | None
     chunks: tuple[Chunk, ...]
+
+
+def check_event(event: Mapping[str, Any], resource_id: str | None) -> None:
+    """Check what every event must keep to, before anything is done with it.
+
+    Parameters
+    ----------
+    event
+        The decoded JSON object, in either schema.
+    resource_id
+        Azure id of the only resource whose events are taken, compared without case; None takes everybody's.
+
+    Raises
+    ------
+    InvalidEvent
+        It is larger or deeper than any real one, or another resource's.
+    """
+    if (fault := limits.excess(event)) is not None:
+        raise InvalidEvent(f"the event is not read: {fault}")
+    if resource_id is None:
+        return
+    topic = event.get("source" if "specversion" in event else "topic")
+    if not isinstance(topic, str) or topic.strip("/").lower() != resource_id.strip("/").lower():
+        said = f"the topic {limits.clipped(topic, 300)!r}" if isinstance(topic, str) else "no topic"
+        raise InvalidEvent(
+            f"the event has {said}, which is not the resource in ACS_RESOURCE_ID; if that is the service's, mend the "
+            "setting and deliver the event again"
+        )
 
 
 def parse_recording_files(event: Mapping[str, Any], received_at: datetime) -> RecordingFiles:
@@ -219,8 +254,11 @@ def _read[M: WireModel](model: type[M], value: Mapping[str, Any], path: str = ""
     try:
         return model.model_validate(value)
     except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)
         faults = "; ".join(
             f"{path}{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False, include_context=False)
+            for fault in found[:_MOST_FAULTS_TOLD]
         )
+        if (more := len(found) - _MOST_FAULTS_TOLD) > 0:
+            faults += f"; and {more} more"
         raise InvalidEvent(f"the event is not of a known form: {faults}") from None

@@ -7,16 +7,15 @@ returns one message a chunk. It can be repeated, run twice at once, or be cut of
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared import log, names, telemetry
+from shared import limits, log, names, telemetry
 from shared.attention import Finding, Kind
 from shared.catalog import NO_MANIFEST, storage_errors_told
 from shared.errors import InvalidEvent, UntrustedOrigin
-from shared.events import parse_recording_files, wire_time
+from shared.events import check_event, parse_recording_files, wire_time
 from shared.ledger import Facts, best_effort
 from shared.manifest import ConsentFile
 from shared.messages import ChunkMessage
@@ -45,6 +44,8 @@ class Intake:
         Where files may be read from.
     retention
         How long the service keeps files.
+    resource_id
+        Azure id of the resource whose events are taken; None takes everybody's.
     now
         The time, in UTC.
     """
@@ -57,6 +58,7 @@ class Intake:
         *,
         origins: TrustedOrigins,
         retention: timedelta,
+        resource_id: str | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._catalog = catalog
@@ -64,6 +66,7 @@ class Intake:
         self._attention = attention
         self._origins = origins
         self._retention = retention
+        self._resource_id = resource_id
         self._now = now
 
     async def announce(self, event: Mapping[str, Any]) -> list[str]:
@@ -89,6 +92,7 @@ class Intake:
 
     async def _announce(self, event: Mapping[str, Any]) -> list[str]:
         try:
+            check_event(event, self._resource_id)
             files = parse_recording_files(event, self._now())
         except InvalidEvent as error:
             await self._refuse(event, error)
@@ -105,7 +109,8 @@ class Intake:
             await self._catalog.keep_event(prefix, files.event_id, event)
             name = names.ledger_name(files.recording_id, prefix)
             facts = await best_effort(self._ledger.read(name))
-            consent = await self._keep_consent(prefix, facts) if facts is not None else None
+            told = facts.text("consent") if facts is not None else None
+            consent = await keep_consent(self._catalog, prefix, told) if told is not None else None
             if facts is None:
                 await self._report_unread(files, prefix)
             manifest = await self._catalog.update_manifest(
@@ -119,18 +124,17 @@ class Intake:
                     expiresAt=wire_time(files.event_time + self._retention),
                 )
             )
+            if facts is not None and facts.text("startedAt") is None:
+                await self._look_for_late_consent(name, prefix)
             messages = [self._message(prefix, files, chunk) for chunk in chunks if not manifest.holds(chunk)]
             log.info("recording.announced", prefix=prefix, chunks=len(chunks), waiting=len(messages))
             return [message.to_json() for message in messages]
 
-    async def _keep_consent(self, prefix: str, facts: Facts) -> ConsentFile | None:
-        """Put the consent that came with the start beside the recording's files."""
-        consent = facts.text("consent")
-        if consent is None:
-            return None
-        content, name = consent.encode(), names.consent_blob(prefix)
-        await self._catalog.put_once(name, content)
-        return ConsentFile(blob=name, sha256=hashlib.sha256(content).hexdigest())
+    async def _look_for_late_consent(self, name: str, prefix: str) -> None:
+        """Look again for the consent of a recording whose start was not noted yet when we looked first."""
+        facts = await best_effort(self._ledger.read(name))
+        if facts is not None and (consent := facts.text("consent")) is not None:
+            await add_consent(self._catalog, prefix, consent)
 
     async def _report_unread(self, files: RecordingFiles, prefix: str) -> None:
         """Report that nobody can say whether there is a consent: the media goes on, and must not lose it unnoticed."""
@@ -170,10 +174,8 @@ class Intake:
 
     async def _refuse(self, event: Mapping[str, Any], error: ArchiverError, documents: list[str] | None = None) -> None:
         """Keep an event that cannot be archived; `documents` are the chunks at fault where the rest goes on."""
-        identifier = event.get("id")
-        if not isinstance(identifier, str) or not identifier:
-            identifier = names.digest(json.dumps(event, sort_keys=True))
-        log.error("event.refused", eventId=identifier, documents=documents, reason=str(error))
+        identifier = limits.identifier_of(event)
+        log.error("event.refused", eventId=identifier, documents=len(documents or ()) or None, reason=str(error))
         await self._attention.report(
             Finding(
                 kind=Kind.EVENT,
@@ -181,6 +183,6 @@ class Intake:
                 reason=str(error),
                 error=type(error).__name__,
                 expires_at=self._now() + self._retention,
-                evidence={**({"documents": documents} if documents else {}), "event": event},
+                evidence={**({"documents": documents} if documents else {}), "event": limits.evidence_of(event)},
             )
         )

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob.aio import BlobPrefix
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError
 
+from shared.bodies import Body
 from shared.catalog import storage_errors_told
 from shared.errors import InvalidRequest
 
@@ -32,11 +32,7 @@ MOST = 200
 _AT_ONCE = 16
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
-
-
-class ArchivedRecording(_Answer):
+class ArchivedRecording(Body):
     """A recording in the archive, as its manifest describes it.
 
     Attributes
@@ -62,7 +58,7 @@ class ArchivedRecording(_Answer):
     bytes: int = 0
 
 
-class ArchiveListing(_Answer):
+class ArchiveListing(Body):
     """A page of the archive's recordings, by day and name; `cursor` leads to the next page, where there may be one."""
 
     recordings: tuple[ArchivedRecording, ...]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 from pydantic.alias_generators import to_camel
 
 from shared.events import wire_time
+from shared.limits import MOST_PARTICIPANTS
 
 if TYPE_CHECKING:
     from shared.events import Chunk, RecordingFiles
@@ -200,6 +201,7 @@ class Manifest(_Model):
     ) -> Manifest:
         ordered = tuple(sorted(chunks, key=lambda chunk: chunk.index))
         people = tuple(sorted(participants or self.participants, key=lambda p: (p.participant_id, str(p.channel))))
+        people = people[:MOST_PARTICIPANTS]  # the first in this order, so whoever writes last cuts at the same place
         status = Status.COMPLETE if _is_complete(ordered) else Status.PARTIAL
         return self.model_copy(update={**changes, "chunks": ordered, "participants": people, "status": status})
 

@@ -5,9 +5,9 @@ Messages outlive deployments, so fields are only added and have defaults.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from shared.errors import InvalidEvent
 from shared.events import Chunk, UtcDatetime, WireModel
@@ -33,7 +33,7 @@ class ChunkMessage(WireModel):
     """
 
     schema_version: Literal[1] = 1
-    prefix: str
+    prefix: Annotated[str, Field(pattern=r"^\d{4}/\d{2}/\d{2}/[A-Za-z0-9_.~-]{1,500}$")]
     recording_id: str | None = None
     call_id: str | None = None
     chunk: Chunk

@@ -14,9 +14,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.errors import SourceNotReady
 from shared.events import ChannelType, ContentType, UtcDatetime, control_api_spelling, wire_time
+from shared.limits import LONGEST_TEXT
 
-METADATA_LIMIT = 16 * 1024 * 1024
+METADATA_LIMIT = 4 * 1024 * 1024
 """Largest metadata file that is read, in bytes; real ones have some kilobytes."""
+
+_LAST_CHANNEL = 9999
+_LONGEST_MS = 1e12
 
 _MOMENT: TypeAdapter[UtcDatetime] = TypeAdapter(UtcDatetime)
 
@@ -96,7 +100,8 @@ def _participants(value: object) -> tuple[Participant, ...]:
         fields = _mapping(entry)
         channel = fields.get("channel")
         if participant_id := _text(fields.get("participantId")):
-            found.append(Participant(participant_id, channel if type(channel) is int else None))
+            is_channel = type(channel) is int and 0 <= channel <= _LAST_CHANNEL
+            found.append(Participant(participant_id[:LONGEST_TEXT], channel if is_channel else None))
     return tuple(found)
 
 
@@ -105,7 +110,10 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    """Return a text that can be written again: JSON can hold half a surrogate pair, UTF-8 cannot."""
+    if not isinstance(value, str) or not value:
+        return None
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _spelled(value: object) -> str | None:
@@ -113,7 +121,7 @@ def _spelled(value: object) -> str | None:
 
 
 def _milliseconds(value: object) -> int | None:
-    return round(value) if isinstance(value, int | float) and 0 <= value < float("inf") else None
+    return round(value) if isinstance(value, int | float) and 0 <= value <= _LONGEST_MS else None
 
 
 def _moment(value: object) -> str | None:

@@ -97,6 +97,10 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+ATTENTION = "attention/"
+"""Where what an operator has to look at is kept."""
+
+
 def attention_blob(key: str) -> str:
     """Return the name of the blob that keeps what an operator has to look at."""
-    return f"attention/{key}.json"
+    return f"{ATTENTION}{key}.json"

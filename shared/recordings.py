@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from shared import log
 from shared.bodies import Accepted, Started
+from shared.consent import add_consent
 from shared.control import Repeatability
 from shared.errors import ConsentRequired, ServiceError, StorageUnavailable, WrongState
 from shared.events import wire_time
@@ -181,6 +182,7 @@ class Recordings:
 
     async def _note_start(self, recording: Recording, request: StartRecording, by: str | None) -> None:
         name = safe_name(recording.recording_id)
+        consent = request.consent.model_dump_json(by_alias=True) if request.consent else None
         await self._ledger.learn(
             name,
             recordingId=recording.recording_id,
@@ -189,7 +191,7 @@ class Recordings:
             startedBy=by,
             options=_shown(request),
             pauseOnStart=request.pause_on_start,
-            consent=request.consent.model_dump_json(by_alias=True) if request.consent else None,
+            consent=consent,
             serverCallId=request.server_call_id,
         )
         # A start that is repeated because its answer was lost is noted once.
@@ -197,6 +199,8 @@ class Recordings:
         await self._ledger.open(name)
         if request.server_call_id is not None:
             await self._ledger.link(request.server_call_id, name)
+        if consent is not None and (prefix := (await self._ledger.read(name)).text("prefix")) is not None:
+            await add_consent(self._catalog, prefix, consent)
 
     async def _operate(
         self, recording_id: str, operation: Operation, ask: Callable[[str], Awaitable[None]], by: str | None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared import log
 from shared.control import Control
-from shared.ledger import best_effort
+from shared.errors import StorageUnavailable
+from shared.lookup import within_patience
 
 if TYPE_CHECKING:
     from azure.communication.callautomation.aio import CallAutomationClient
 
-    from shared.callbacks import Callbacks
+    from shared.callbacks import CallbackAddress, Callbacks
     from shared.control import Recording, Repeatability
     from shared.requests import StartRecording
 
@@ -27,13 +29,21 @@ class ReportingControl(Control):
 
     async def start(self, request: StartRecording, repeatability: Repeatability | None = None) -> Recording:
         """Start recording a call; see `Control.start`."""
-        address = None
-        if request.recording_state_callback_uri is None:
-            address = await best_effort(self._callbacks.address())
+        address = await self._address() if request.recording_state_callback_uri is None else None
         if address is None:
             return await super().start(request, repeatability)
         # The address is a secret and goes to the service only: the caller's request stays as it was.
         request = request.model_copy(update={"recording_state_callback_uri": address.url})
         recording = await super().start(request, repeatability)
-        await best_effort(self._callbacks.bind(address.reference, recording.recording_id))
+        try:
+            await within_patience(self._callbacks.bind(address.reference, recording.recording_id))
+        except StorageUnavailable:
+            log.error("callback.not_bound", recordingId=recording.recording_id)  # the first callback will do it
         return recording
+
+    async def _address(self) -> CallbackAddress | None:
+        try:
+            return await within_patience(self._callbacks.address())
+        except StorageUnavailable:
+            log.error("callback.no_address")
+            return None

@@ -9,6 +9,7 @@ from shared import bodies, problems
 from shared.ledger import Operation
 from shared.listing import MOST, ArchiveListing
 from shared.lookup import RECORDING_ID
+from shared.reindexing import ReindexReport
 from shared.requests import IDEMPOTENCY_KEY, StartRecording
 from shared.states import ALLOWED, State
 from shared.verification import VerificationReport
@@ -98,6 +99,8 @@ _IDEMPOTENCY_KEY = Parameter(
     {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY}$"},
     "8e03978e-40d5-43e8-bc93-6894a57f9324",
 )
+
+_DAY = {"type": "string", "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$"}
 
 _EVERYWHERE = (problems.INTERNAL, problems.SETTINGS)
 _STORAGE = (*_EVERYWHERE, problems.STORAGE_UNAVAILABLE)
@@ -233,7 +236,7 @@ ROUTES = (
             Parameter(
                 "recordingId", "path", "The service's id, or the last part of the prefix.", {"type": "string"}, _ID
             ),
-            Parameter("chunk", "query", "The chunk to begin with.", {"type": "string", "pattern": "^[0-9]{1,6}$"}, "0"),
+            Parameter("chunk", "query", "The chunk to begin with.", {"type": "string", "pattern": "^[0-9]{0,6}$"}, "0"),
         ),
         successes=(Success(200, "What was found.", VerificationReport),),
         problems=(problems.INVALID_REQUEST, problems.NOT_ARCHIVED, *_STORAGE),
@@ -246,9 +249,7 @@ ROUTES = (
         summary="List the recordings that the archive holds",
         description="By day and name, a page at a time.",
         parameters=(
-            Parameter(
-                "since", "query", "The first day of interest.", {"type": "string", "format": "date"}, "2026-11-22"
-            ),
+            Parameter("since", "query", "The first day of interest.", _DAY, "2026-11-22"),
             Parameter("cursor", "query", "Of the page before.", {"type": "string"}),
             Parameter(
                 "limit",
@@ -259,6 +260,28 @@ ROUTES = (
             ),
         ),
         successes=(Success(200, "A page.", ArchiveListing),),
+        problems=(problems.INVALID_REQUEST, *_STORAGE),
+    ),
+    Route(
+        function="reindex_ledger",
+        method="post",
+        path="/api/reindex",
+        tag="operation",
+        summary="Make the ledger again from the archive",
+        description="A page at a time: repeat it with the `cursor` of the answer and the same `since` until there is "
+        "none. Puts back what the blobs know, and changes nothing that is known. `recordings reindex` does this.",
+        parameters=(
+            Parameter("since", "query", "The first day of interest.", _DAY, "2026-11-22"),
+            Parameter("cursor", "query", "Of the answer before.", {"type": "string"}),
+            Parameter(
+                "limit",
+                "query",
+                "Most recordings at once.",
+                {"type": "integer", "minimum": 1, "maximum": MOST},
+                "50",
+            ),
+        ),
+        successes=(Success(200, "What was done.", ReindexReport),),
         problems=(problems.INVALID_REQUEST, *_STORAGE),
     ),
     Route(

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from shared.probes import Surroundings
     from shared.recordings import Recordings
     from shared.recovery import Recovery
+    from shared.reindexing import Reindexing
     from shared.signing import Signer
     from shared.verification import Verification
 
@@ -78,6 +79,7 @@ class Services:
             self.attention,
             origins=self.settings.trusted_origins,
             retention=timedelta(hours=self.settings.retention_hours),
+            resource_id=self.settings.resource_id,
         )
 
     @cached_property
@@ -142,6 +144,21 @@ class Services:
         return Listing(self._container, self._catalog, self._places)
 
     @cached_property
+    def reindexing(self) -> Reindexing:
+        """What makes the ledger again."""
+        from shared.reindexing import Reindexing
+
+        return Reindexing(
+            self._container,
+            catalog=self._catalog,
+            ledger=self._ledger,
+            attention=self.attention,
+            listing=self.listing,
+            places=self._places,
+            retention=timedelta(hours=self.settings.retention_hours),
+        )
+
+    @cached_property
     def recovery(self) -> Recovery:
         """What finds and mends what did not go its way."""
         from shared.chunk_queue import ChunkQueue
@@ -195,7 +212,13 @@ class Services:
         """What starts recordings by itself."""
         from shared.auto_record import AutoRecord
 
-        return AutoRecord(self._ledger, self.attention, self.recordings, self.settings.policy)
+        return AutoRecord(
+            self._ledger,
+            self.attention,
+            self.recordings,
+            self.settings.policy,
+            resource_id=self.settings.resource_id,
+        )
 
     @cached_property
     def health(self) -> Health:

@@ -30,6 +30,10 @@ DEFAULT_TRUSTED_ORIGINS = (
 )
 """The hosts that serve recordings, as the service's own SDK lists them."""
 
+_RESOURCE_ID = re.compile(
+    r"/subscriptions/[^/]+/resourcegroups/[^/]+/providers/microsoft\.communication/communicationservices/[^/]+",
+    re.IGNORECASE,
+)
 _CONTAINER_NAME = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 
@@ -133,6 +137,8 @@ class Settings:
         Which calls are recorded by themselves; None for none.
     require_consent
         Whether a start must come with the participants' consent.
+    resource_id
+        The service's Azure id, whose events alone are taken; None takes everybody's.
     """
 
     service: Service
@@ -150,6 +156,7 @@ class Settings:
     public_base_url: str | None = None
     policy: Policy | None = None
     require_consent: bool = False
+    resource_id: str | None = None
     origin_patterns: tuple[str, ...] = ()
 
     @classmethod
@@ -178,6 +185,7 @@ class Settings:
             public_base_url=reader.public_base_url(),
             policy=reader.policy(),
             require_consent=reader.flag("REQUIRE_CONSENT", "false"),
+            resource_id=reader.resource_id(),
             origin_patterns=reader.parts("RECORDING_TRUSTED_ORIGINS", DEFAULT_TRUSTED_ORIGINS),
         )
         if reader.faults:
@@ -289,6 +297,15 @@ class _Reader:
             self.faults.append(
                 f"PUBLIC_BASE_URL is {value!r}; it takes the app's own address such as "
                 "https://<app>.azurewebsites.net, with http for this machine only"
+            )
+        return value or None
+
+    def resource_id(self) -> str | None:
+        value = self._get("ACS_RESOURCE_ID").rstrip("/")
+        if value and not _RESOURCE_ID.fullmatch(value):
+            self.faults.append(
+                f"ACS_RESOURCE_ID is {value!r}; it takes the Communication Services resource's Azure id, "
+                "/subscriptions/…/providers/Microsoft.Communication/communicationServices/<name>"
             )
         return value or None
 

@@ -198,7 +198,7 @@ class Source:
             response.close()
         try:
             json.loads(content)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             found = describe(bytes(content[:HEAD_BYTES]))
             found = "cut or malformed JSON" if found == "a JSON document" else found
             raise SourceNotReady(f"the service sends {found} in place of the metadata file") from exc

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError
 
 from shared import log, names, telemetry
+from shared.bodies import Body
 from shared.catalog import storage_errors_told
 from shared.errors import InvalidRequest, NotArchived
 from shared.events import wire_time
@@ -37,11 +37,7 @@ LIMIT = timedelta(seconds=200)
 """How long a request may take in all."""
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
-
-
-class ChunkReport(_Answer):
+class ChunkReport(Body):
     """What was found of one chunk; it is as the manifest says where `differences` is empty."""
 
     index: int
@@ -49,7 +45,7 @@ class ChunkReport(_Answer):
     differences: tuple[str, ...]
 
 
-class VerificationReport(_Answer):
+class VerificationReport(Body):
     """What was found of a recording.
 
     Attributes

@@ -35,6 +35,9 @@ param archiveContainerName string
 @description('Address of the Azure Communication Services resource.')
 param communicationEndpoint string
 
+@description('Resource id of the Azure Communication Services resource, whose events alone the app takes.')
+param communicationId string
+
 @description('Hours that the service keeps a recording\'s files.')
 @minValue(1)
 @maxValue(48)
@@ -222,6 +225,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     AZURE_CLIENT_ID: identityClientId
     // The app's, as in docs/deploy.md
     ACS_ENDPOINT: communicationEndpoint
+    ACS_RESOURCE_ID: communicationId
     ARCHIVE_STORAGE__blobServiceUri: archiveStorage.blob
     ARCHIVE_STORAGE__queueServiceUri: archiveStorage.queue
     ARCHIVE_STORAGE__tableServiceUri: archiveStorage.table

@@ -7,7 +7,7 @@ length, repeated, so that a block which lands in the wrong place shows.
 from __future__ import annotations
 
 import hashlib
-import os
+import secrets
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -123,7 +123,7 @@ class Filling:
         if self._path.exists():
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
+        temporary = self._path.with_suffix(f".{secrets.token_hex(8)}.tmp")
         temporary.write_bytes(np.random.default_rng(20260312).bytes(PERIOD))
         temporary.replace(self._path)
 

@@ -100,3 +100,11 @@ class AcsOptions:
             raise ValueError(f"chunk_duration must be at least one second, not {self.chunk_duration}")
         if self.frame_rate not in (8, 16):
             raise ValueError(f"frame_rate must be 8 or 16, not {self.frame_rate}")
+
+    @property
+    def azure_id(self) -> str:
+        """The resource's id in Azure Resource Manager, which is the topic of its events."""
+        return (
+            "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/local"
+            f"/providers/microsoft.communication/communicationservices/{self.resource_name}"
+        )

@@ -79,11 +79,7 @@ class RecordingService:
         self.calls = Calls(self.resource_id)
         self.recordings = Recordings()
         self.publisher = Publisher(options.topic, options.topic_key, options.publish_patience)
-        topic = (
-            "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/local"
-            f"/providers/microsoft.communication/communicationservices/{options.resource_name}"
-        )
-        self._events = EventFactory(topic, base_url)
+        self._events = EventFactory(options.azure_id, base_url)
         self._callbacks = callbacks.CallbackSender()
         self._store = MediaStore(options.media_dir)
         self._tasks: set[asyncio.Task[None]] = set()

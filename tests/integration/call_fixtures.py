@@ -6,7 +6,6 @@ import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import pytest
 from azure.data.tables.aio import TableServiceClient
 
@@ -17,6 +16,8 @@ from tests.integration.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    import aiohttp
 
     from local.functions_host import FunctionsHost
     from local.stack import Stack

@@ -1,4 +1,4 @@
-"""The app's parts in the test's own process, between a real Azurite and a real ACS emulator, on a queue of their own."""
+"""The app's parts in the test's process, between a real Azurite and ACS emulator, with a container of their own."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from local import archive
+from local.acs.options import AcsOptions
 from tests.integration.archive_fixtures import acs_control, finished_recording
 from tests.integration.waiting import eventually
 
@@ -80,6 +81,7 @@ def forged(*locations: str) -> dict[str, Any]:
     """An event of a recording of its own whose chunks lie at `locations`."""
     event: dict[str, Any] = json.loads(PAYLOAD.read_text())
     event["id"] = event["data"]["recordingId"] = str(uuid4())
+    event["topic"] = AcsOptions().azure_id
     event["subject"] = f"/recording/call/{uuid4()}"
     event["data"]["recordingStorageInfo"]["recordingChunks"] = [
         {"documentId": str(uuid4()), "index": index, "contentLocation": location, "metadataLocation": location}

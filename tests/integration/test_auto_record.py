@@ -6,19 +6,21 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID, uuid4
 
 import aiohttp
 import pytest
 
 from local.stack import CALL_FUNCTION
 from shared.auto_record import AutoRecord
+from shared.control import Repeatability
 from shared.errors import ServiceError
 from shared.events import wire_time
 from shared.ledger import Ledger, Operation
 from shared.names import safe_name
 from shared.recording_policy import parse_policy
+from shared.requests import StartRecording
 from shared.services import Services
 from shared.settings import Settings
 from tests.integration.archive_fixtures import acs_control, app
@@ -183,29 +185,31 @@ async def test_twenty_deliveries_at_once_in_both_schemas_are_one_recording(
     await acs_control.delete(f"calls/{call['callId']}")
 
 
+class Left(NamedTuple):
+    """A call that is not recorded, and what its trace says."""
+
+    caller: str
+    wanted: dict[str, Any]
+    rule: str
+    reason: str
+
+
 @pytest.mark.parametrize(
-    ("caller", "wanted", "rule", "reason"),
+    "left",
     [
-        ("8:acs:auto-private-1", {}, "private", "fits startedBy"),
-        ("8:acs:somebody", {}, "", "no rule fits"),
-        ("8:acs:auto-x", {"roomId": "99123"}, "", "no rule fits"),
+        Left("8:acs:auto-private-1", {}, "private", "fits startedBy"),
+        Left("8:acs:somebody", {}, "", "no rule fits"),
+        Left("8:acs:auto-x", {"roomId": "99123"}, "", "no rule fits"),
     ],
 )
 async def test_a_call_that_does_not_fit_is_left_alone_and_the_reason_is_kept(
-    auto_record: MakeAutoRecord,
-    acs_control: aiohttp.ClientSession,
-    ledger: Ledger,
-    secretly: Secretly,
-    caller: str,
-    wanted: dict[str, Any],
-    rule: str,
-    reason: str,
+    auto_record: MakeAutoRecord, acs_control: aiohttp.ClientSession, ledger: Ledger, secretly: Secretly, left: Left
 ) -> None:
-    call, started = await secretly.begin(caller, **wanted)
+    call, started = await secretly.begin(left.caller, **left.wanted)
     await auto_record().take(started)
     trace = await decided(ledger, call, "skipped")
-    assert (trace["action"], trace["rule"], trace["reason"]) == ("skip", rule, reason)
-    assert caller not in json.dumps(dict(trace), default=str)
+    assert (trace["action"], trace["rule"], trace["reason"]) == ("skip", left.rule, left.reason)
+    assert left.caller not in json.dumps(dict(trace), default=str)
     assert await recordings_of(acs_control, call) == []
 
 
@@ -231,11 +235,6 @@ async def test_whoever_comes_after_a_crash_starts_the_recording(
 
 async def stand_in_for_the_crashed(parts: Services, call: dict[str, Any], repeatability_id: str) -> None:
     """Ask the service as one who dies before the answer is noted."""
-    from uuid import UUID
-
-    from shared.control import Repeatability
-    from shared.requests import StartRecording
-
     request = StartRecording(server_call_id=call["serverCallId"])
     await parts.control.start(request, Repeatability(UUID(repeatability_id), datetime.now(UTC)))
 

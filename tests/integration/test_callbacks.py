@@ -231,7 +231,7 @@ async def test_callers_see_nothing_of_the_address_and_may_give_their_own(
     address = await address_of(acs_control, started)
     async with app.get(f"recordings/{quote(started, safe='')}") as answer:
         assert "callback" not in (await answer.text()).lower()
-    assert address.rpartition("/")[2] not in stack.host.options.log.read_text()  # noqa: ASYNC240 - small
+    assert address.rpartition("/")[2] not in stack.host.options.log.read_text()
 
     own = "https://caller.example.net/states"
     other = await start(app, acs_control, recordingStateCallbackUri=own)

@@ -16,6 +16,7 @@ from azure.data.tables.aio import TableClient
 from local import archive
 from local.ports import free_port
 from shared.attention import Attention
+from shared.callbacks import Callbacks
 from shared.catalog import Catalog
 from shared.control import Repeatability
 from shared.intake import Intake
@@ -23,6 +24,7 @@ from shared.ledger import TABLE, Ledger
 from shared.names import safe_name
 from shared.origins import TrustedOrigins
 from shared.recordings import Recordings
+from shared.reporting_control import ReportingControl
 from shared.requests import parse_start
 from shared.services import Services
 from shared.settings import Settings
@@ -45,7 +47,7 @@ CONSENT = {
     "basis": "asked at the beginning of the call",
     "obtainedFrom": ["8:acs:alice", {"rawId": "8:acs:bob"}],
     "obtainedAt": "2026-11-22T09:30:00+01:00",
-    "reference": "ticket 4711 – “ja”",
+    "reference": "ticket 4711, «я»: ja",
 }
 
 
@@ -106,7 +108,7 @@ async def test_consent_that_came_with_the_start_is_archived_and_named_in_the_man
 async def is_active(acs_control: aiohttp.ClientSession, recording: str) -> None:
     async def active() -> bool:
         async with acs_control.get(f"recordings/{quote(recording, safe='')}") as answer:
-            return (await answer.json())["recordedMs"] > 1000
+            return float((await answer.json())["recordedMs"]) > 1000
 
     await eventually(active, within=20)
 
@@ -189,7 +191,7 @@ async def test_a_consent_that_cannot_be_read_is_reported_and_the_media_goes_on(
     assert "deliver the event again" in finding["reason"]
 
 
-async def test_a_consent_that_the_ledger_does_not_take_is_kept_for_a_person(
+async def test_without_the_ledger_a_recording_starts_and_its_consent_is_kept_for_a_person(
     stack: Stack, acs_control: aiohttp.ClientSession, archive_container: ContainerClient, lost_ledger: Ledger
 ) -> None:
     call = await new_call(acs_control, "8:acs:alice")
@@ -200,11 +202,14 @@ async def test_a_consent_that_the_ledger_does_not_take_is_kept_for_a_person(
         )
     )
     try:
-        recordings = Recordings(parts.control, lost_ledger, Catalog(archive_container), retention=DAY)
+        control = ReportingControl(parts._control_client, Callbacks(lost_ledger, "https://archiver.example.net"))
+        recordings = Recordings(control, lost_ledger, Catalog(archive_container), retention=DAY)
         repeatability = Repeatability(uuid4(), datetime.now(UTC))
         recording = (await recordings.begin(request, by="test", repeatability=repeatability)).body["recordingId"]
     finally:
         await parts.close()
+    [started] = await recordings_of(acs_control, call)
+    assert started["options"]["recordingStateCallbackUri"] is None
     kept = json.loads(await read(archive_container, f"attention/consent.{safe_name(recording)}.json"))
     assert kept["consent"]["basis"] == CONSENT["basis"]
     assert kept["recordingId"] == recording

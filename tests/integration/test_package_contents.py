@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[2]
 # Stands in for the platform's messages. It is put beside the package, as the platform is, and not into it.
 PROTOCOL = "local/host/protocol.py"
 
+# A deployment's own rules for AUTO_RECORD, where it has some.
+POLICY = "auto-record.json"
+
 INDEX = """
 import asyncio, importlib, json, os, pkgutil, sys
 sys.path.insert(0, os.getcwd())
@@ -78,12 +81,21 @@ def files_of(top: Path) -> list[Path]:
 def test_the_package_holds_the_app_and_nothing_else(package: Path) -> None:
     names = zipfile.ZipFile(package).namelist()
 
-    assert {name.split("/")[0] for name in names} == {
+    assert {name.split("/")[0] for name in names} - {POLICY} == {
         "function_app.py", "functions", "host.json", "requirements.txt", "shared"
     }  # fmt: skip
     assert [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".md"))] == []
     modules = [path for folder in ("functions", "shared") for path in (ROOT / folder).rglob("*.py")]
     assert {path.relative_to(ROOT).as_posix() for path in modules} <= set(names)
+
+
+def test_a_policy_file_is_deployed_and_the_example_is_not() -> None:
+    ignored = pathspec.GitIgnoreSpec.from_lines((ROOT / ".funcignore").read_text().splitlines())
+
+    assert not ignored.match_file(POLICY)
+    assert not ignored.match_file("policies/support.json")
+    assert (ROOT / "auto-record.example.json").exists()
+    assert ignored.match_file("auto-record.example.json")
 
 
 def test_hidden_files_stay_at_home() -> None:

@@ -1,0 +1,17 @@
+"""The ledger is made again from the blobs."""
+
+import azure.functions as func
+
+from functions.answers import answer, problems_answered
+from shared.services import services
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route("reindex", methods=["POST"])
+@problems_answered
+async def reindex_ledger(req: func.HttpRequest) -> func.HttpResponse:
+    """Put back what the blobs know, a page at a time."""
+    asked = {name: req.params.get(name) for name in ("since", "cursor", "limit")}
+    report = await services().reindexing.step(**asked)
+    return answer(200, report.model_dump(mode="json", by_alias=True))

@@ -1,0 +1,173 @@
+"""What lies under `attention/`: read back as findings, and compared with what has been archived since."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from azure.core.exceptions import ResourceNotFoundError
+from pydantic import ValidationError
+
+from shared import names
+from shared.attention import Kind, Severity
+from shared.errors import InvalidEvent
+from shared.events import parse_recording_files, wire_time
+from shared.messages import ChunkMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from azure.storage.blob.aio import ContainerClient
+
+    from shared.catalog import Catalog
+    from shared.manifest import Manifest
+    from shared.places import Places
+
+_TEXTS = ("error", "recordingId", "documentId", "prefix")
+_LONGEST_REASON = 30_000
+"""Characters; the ledger keeps it in one property, which takes 32,768."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A finding as its blob tells it.
+
+    Attributes
+    ----------
+    row
+        As the operator's list has it: id, kind, reason, raisedAt, …
+    content
+        The whole of the blob.
+    raised_at
+        When it was raised.
+    """
+
+    kind: Kind
+    row: Mapping[str, str]
+    content: Mapping[str, Any]
+    raised_at: datetime
+
+    @classmethod
+    def read(cls, blob: str, content: bytes, written_at: datetime) -> Self | None:
+        """Read a blob; None where it is no finding.
+
+        Parameters
+        ----------
+        blob
+            Its name.
+        written_at
+            Stands in for the time at which it was raised, where that is not said.
+        """
+        identifier = blob.removeprefix(names.ATTENTION).removesuffix(".json")
+        try:
+            kind = Kind(identifier.partition(".")[0])
+            found = json.loads(content)
+        except (ValueError, RecursionError):
+            return None
+        reason = found.get("reason") if isinstance(found, dict) else None
+        if not isinstance(reason, str):
+            return None
+        raised_at, expires_at = _moment(found.get("raisedAt")) or written_at, _moment(found.get("expiresAt"))
+        level = found.get("severity")
+        row = {name: value for name in _TEXTS if isinstance(value := found.get(name), str)}
+        row |= {"id": identifier, "kind": kind.value, "reason": reason[:_LONGEST_REASON]}
+        row |= {"raisedAt": wire_time(raised_at), "severity": level if level in set(Severity) else Severity.WARNING}
+        if expires_at is not None:
+            row["expiresAt"] = wire_time(expires_at)
+        return cls(kind, row, found, raised_at)
+
+    @property
+    def chunk_index(self) -> int | None:
+        """The index of the chunk that it is about."""
+        chunk = self.content.get("chunk")
+        index = chunk.get("index") if isinstance(chunk, dict) else None
+        return index if type(index) is int else None
+
+
+class Truth:
+    """Tells whether what was found is still so.
+
+    Parameters
+    ----------
+    container
+        The archive's container.
+    catalog
+        Its bookkeeping.
+    places
+        Knows where a recording lies.
+    """
+
+    def __init__(self, container: ContainerClient, catalog: Catalog, places: Places) -> None:
+        self._container = container
+        self._catalog = catalog
+        self._places = places
+
+    async def is_mended(self, evidence: Evidence) -> bool:
+        """Whether the archive shows that a finding was mended since; where it cannot show that, it was not."""
+        match evidence.kind:
+            case Kind.CHUNK:
+                return await self._holds(evidence.row.get("prefix"), [evidence.row.get("documentId")])
+            case Kind.CONSENT:
+                manifest = await self._manifest(await self._prefix(evidence))
+                return manifest is not None and manifest.consent is not None
+            case Kind.EVENT:
+                return await self._event_is_archived(evidence)
+            case Kind.MESSAGE:
+                return await self._message_is_archived(evidence.content.get("message"))
+            case _:
+                return False
+
+    async def _event_is_archived(self, evidence: Evidence) -> bool:
+        event, documents = evidence.content.get("event"), evidence.content.get("documents")
+        try:
+            files = parse_recording_files(event, evidence.raised_at) if isinstance(event, dict) else None
+        except InvalidEvent:
+            files = None
+        if files is None:
+            return False
+        prefix = await self._places.find(files.recording_id) if files.recording_id else None
+        if prefix is None and files.call_id:
+            prefix = await self._settled(names.call_blob(names.call_key(files.call_id, files.start_time)))
+        wanted = documents if isinstance(documents, list) else [chunk.document_id for chunk in files.chunks]
+        return await self._holds(prefix, wanted)
+
+    async def _message_is_archived(self, body: object) -> bool:
+        try:
+            message = ChunkMessage.from_json(body) if isinstance(body, str) else None
+        except InvalidEvent:
+            message = None
+        return message is not None and await self._holds(message.prefix, [message.chunk.document_id])
+
+    async def _holds(self, prefix: str | None, documents: list[Any]) -> bool:
+        manifest = await self._manifest(prefix)
+        if manifest is None:
+            return False
+        archived = {chunk.document_id for chunk in manifest.chunks if chunk.archived_at is not None}
+        return all(document in archived for document in documents)
+
+    async def _prefix(self, evidence: Evidence) -> str | None:
+        recording_id = evidence.row.get("recordingId")
+        return evidence.row.get("prefix") or (await self._places.find(recording_id) if recording_id else None)
+
+    async def _settled(self, blob: str) -> str | None:
+        try:
+            stream = await self._container.download_blob(blob)
+            return str(json.loads(await stream.readall())["prefix"])
+        except ResourceNotFoundError:
+            return None
+
+    async def _manifest(self, prefix: str | None) -> Manifest | None:
+        try:
+            return (await self._catalog.read_manifest(prefix)).manifest if prefix else None
+        except ValidationError:
+            return None
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None

@@ -1,0 +1,177 @@
+"""The local stack with everything in it that can be made to fail, and a sweep that comes when a test wants it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from azure.communication.callautomation.aio import CallAutomationClient
+from azure.core.credentials import AzureKeyCredential
+from azure.data.tables.aio import TableServiceClient
+
+from local import ports
+from local.stack import ARCHIVE_CONTAINER, CHUNK_QUEUE, DEAD_LETTER_CONTAINER, Stack, StackOptions
+from shared.attention import Attention
+from shared.catalog import Catalog
+from shared.chunk_queue import ChunkQueue
+from shared.control import Control
+from shared.dead_letters import DeadLetters
+from shared.intake import Intake
+from shared.ledger import TABLE, Ledger
+from shared.origins import TrustedOrigins
+from shared.recovery import Recovery
+from tests.faults.storage_proxy import StorageProxy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from azure.storage.blob.aio import ContainerClient
+
+    from local.functions_host import FunctionsHost
+
+# Small blocks, so that small files have several; many messages at once, so that one that waits holds up no other.
+SETTINGS = {
+    "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.2000000",
+    "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:01",
+    "AzureFunctionsJobHost__extensions__queues__batchSize": "32",
+    "AzureFunctionsJobHost__extensions__queues__newBatchThreshold": "48",
+    "RETRY_SECONDS": "1",
+    "COPY_BLOCK_MIB": "1",
+}
+RETENTION = timedelta(hours=24)
+RECORDINGS_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class Arena:
+    """A running stack, and the proxy between its app and its storage.
+
+    Attributes
+    ----------
+    container
+        The archive, seen past the proxy.
+    """
+
+    stack: Stack
+    proxy: StorageProxy
+    container: ContainerClient
+    control: aiohttp.ClientSession
+    app: aiohttp.ClientSession
+
+    async def recording(self, **wanted: Any) -> dict[str, Any]:
+        """A finished recording, announced to nobody; returns the truth about it."""
+        body = {"durationSeconds": 2, "contentType": "audio", "format": "mp3", "announce": False, **wanted}
+        async with self.control.post("recordings", json=body) as answer:
+            truth: dict[str, Any] = await answer.json()
+        return truth
+
+    async def recordings(self, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Several of them."""
+        slots = asyncio.Semaphore(RECORDINGS_AT_ONCE)
+
+        async def one(what: dict[str, Any]) -> dict[str, Any]:
+            async with slots:
+                return await self.recording(**what)
+
+        return await asyncio.gather(*(one(what) for what in wanted))
+
+    async def announce(self, truth: dict[str, Any], **form: Any) -> None:
+        """Send its events."""
+        async with self.control.post(f"recordings/{truth['recordingId']}/announce", json=form):
+            pass
+
+    async def findings(self) -> list[dict[str, Any]]:
+        """What an operator sees."""
+        async with self.app.get("attention") as answer:
+            answer.raise_for_status()
+            found: list[dict[str, Any]] = (await answer.json())["findings"]
+        return found
+
+    async def sweep(self, host: FunctionsHost | None = None) -> None:
+        """Start the sweep that the timer would."""
+        url = f"{(host or self.stack.host).url}/admin/functions/sweep"
+        headers = {"x-functions-key": self.stack.keys.master}
+        try:
+            async with aiohttp.ClientSession() as session, session.post(url, json={}, headers=headers):
+                pass
+        except aiohttp.ClientError:
+            return  # the host is down: the timer would not have come either
+
+    async def sweep_in(self, time: timedelta) -> None:
+        """Sweep as if `time` had passed."""
+        storage, acs = self.stack.storage, self.stack.acs
+
+        def now() -> datetime:
+            return datetime.now(UTC) + time
+
+        async with (
+            self.stack.blob_service() as blobs,
+            self.stack.queue_service() as queues,
+            TableServiceClient.from_connection_string(storage) as tables,
+            CallAutomationClient(acs.endpoint, AzureKeyCredential(acs.options.access_key), retry_total=0) as client,
+        ):
+            catalog, ledger = Catalog(self.container), Ledger(tables.get_table_client(TABLE), now=now)
+            attention = Attention(catalog, ledger, now=now)
+            origins = TrustedOrigins(["http://127.0.0.1:*"])
+            recovery = Recovery(
+                catalog=catalog,
+                ledger=ledger,
+                attention=attention,
+                intake=Intake(catalog, ledger, attention, origins=origins, retention=RETENTION, now=now),
+                control=Control(client),
+                queue=ChunkQueue(queues, CHUNK_QUEUE),
+                poison=ChunkQueue(queues, f"{CHUNK_QUEUE}-poison"),
+                dead_letters=DeadLetters(blobs.get_container_client(DEAD_LETTER_CONTAINER)),
+                retention=RETENTION,
+                expected_event=timedelta(minutes=60),
+                now=now,
+            )
+            await recovery.sweep()
+
+
+@asynccontextmanager
+async def arena(folder: Path, *, clock_rate: float = 20, queue_lease: float = 3, **settings: str) -> AsyncIterator[Arena]:
+    """Start a stack whose app reaches its storage through a proxy.
+
+    Parameters
+    ----------
+    folder
+        Where it keeps everything.
+    clock_rate
+        Emulated seconds a real second, for ACS and Event Grid.
+    queue_lease
+        Seconds after which a killed host's messages come back.
+    settings
+        App settings.
+    """
+    blob, queue, table = _different_ports(3)
+    async with StorageProxy({"blob": blob, "queue": queue, "table": table}) as proxy:
+        options = StackOptions(
+            folder=folder,
+            blob_port=blob,
+            queue_port=queue,
+            table_port=table,
+            clock_rate=clock_rate,
+            chunk_seconds=600,
+            queue_lease=queue_lease,
+            settings={**SETTINGS, **settings, "ARCHIVE_STORAGE": proxy.connection_string},
+        )
+        async with (
+            Stack(options) as stack,
+            stack.blob_service() as blobs,
+            aiohttp.ClientSession(f"{stack.acs.endpoint}/control/", raise_for_status=True) as control,
+            aiohttp.ClientSession(f"{stack.url}/api/", headers={"x-functions-key": stack.function_key}) as app,
+        ):
+            yield Arena(stack, proxy, blobs.get_container_client(ARCHIVE_CONTAINER), control, app)
+
+
+def _different_ports(number: int) -> list[int]:
+    found: set[int] = set()
+    while len(found) < number:
+        found.add(ports.free_port())
+    return list(found)

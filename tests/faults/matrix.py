@@ -1,0 +1,288 @@
+"""Runs the fault matrix: every cell has a recording of its own, and many go through the stack at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+
+from local.acs.faults import FaultOrder
+from shared.names import safe_name
+from tests.faults.cells import CELLS, SPOTS, Cell, Family, Outcome
+from tests.faults.inspection import Inventory, complete_count
+from tests.faults.storage_proxy import StorageFault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from local.acs.faults import Fault
+    from tests.faults.arena import Arena
+
+LOG = logging.getLogger(__name__)
+
+PATIENCE = 75.0
+"""Seconds in which what mends itself has to be archived."""
+
+AFTERWARDS = 30.0
+"""Seconds in which what waits has to be archived once its fault is gone."""
+
+CALLS_AT_ONCE = 6
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of a cell.
+
+    Attributes
+    ----------
+    outcome
+        None where the recording was lost, or differs.
+    hits
+        How often the fault was met.
+    notes
+        What was found.
+    """
+
+    cell: Cell
+    outcome: Outcome | None = None
+    hits: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Trial:
+    """A cell while it runs."""
+
+    cell: Cell
+    truth: dict[str, Any]
+    count: Callable[[], int] = lambda: 0
+    told: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+async def run_matrix(arena: Arena, cells: Iterable[Cell] = CELLS) -> list[Result]:
+    """Run cells, those of crashes after all others, and return what came of each."""
+    cells = list(cells)
+    matrix = _Matrix(arena)
+    results: dict[str, Result] = {}
+    calm = [cell for cell in cells if cell.family is not Family.CRASH]
+    violent = [cell for cell in cells if cell.family is Family.CRASH]
+    for batch in (calm, violent):
+        if batch:
+            results |= {result.cell.name + result.cell.family: result for result in await matrix.run(batch)}
+    return [results[cell.name + cell.family] for cell in cells]
+
+
+class _Matrix:
+    def __init__(self, arena: Arena) -> None:
+        self._arena = arena
+        self._restarting = asyncio.Lock()
+
+    async def run(self, cells: list[Cell]) -> list[Result]:
+        began = time.monotonic()
+        made = [cell for cell in cells if cell.family is not Family.CONTROL]
+        truths = await self._arena.recordings([cell.wanted for cell in made])
+        trials = [_Trial(cell, truth) for cell, truth in zip(made, truths, strict=True)]
+        for trial in trials:
+            trial.count = self._order(trial)
+        calls = asyncio.create_task(self._control([cell for cell in cells if cell.family is Family.CONTROL]))
+        for trial in trials:
+            await self._arena.announce(trial.truth, **trial.cell.form)
+        trials += await calls
+        await self._settle([trial for trial in trials if trial.cell.outcome is Outcome.ARCHIVED], PATIENCE)
+        LOG.info("%d cells had settled after %.0f s", len(trials), time.monotonic() - began)
+        results = await self._judge(trials)
+        LOG.info("%d cells were judged after %.0f s", len(trials), time.monotonic() - began)
+        return results
+
+    # Ordering faults
+
+    def _order(self, trial: _Trial) -> Callable[[], int]:
+        cell, truth = trial.cell, trial.truth
+        document = truth["chunks"][0]["documentId"]
+        match cell.family:
+            case Family.SOURCE:
+                fault = self._arena.stack.acs.faults.add(
+                    FaultOrder.model_validate({**cell.order, "documentId": document})
+                )
+                return lambda: fault.hits
+            case Family.STORAGE | Family.CRASH:
+                spot = SPOTS[cell.stage]
+                ids = {
+                    "recording": safe_name(truth["recordingId"]),
+                    "call": safe_name(truth["callId"]),
+                    "document": document,
+                }
+                ordered = self._arena.proxy.order(
+                    StorageFault(
+                        operation=spot.operation,
+                        needle=spot.needle.format(**ids),
+                        status=cell.status,
+                        when=cell.when,
+                        times=cell.times,
+                        passing=spot.passing,
+                        strike=self._crash if cell.family is Family.CRASH else None,
+                    )
+                )
+                return lambda: ordered.hits
+            case _:
+                return lambda: 1
+
+    async def _crash(self) -> None:
+        async with self._restarting:
+            await self._arena.stack.kill_host()
+            await self._arena.stack.start_host()
+
+    # Recordings that are made through the app
+
+    async def _control(self, cells: list[Cell]) -> list[_Trial]:
+        slots = asyncio.Semaphore(CALLS_AT_ONCE)
+
+        async def one(cell: Cell) -> _Trial:
+            async with slots:
+                return await self._call(cell)
+
+        # Faults of the API meet whoever comes first. All that are survived may; the others have to be met alone.
+        survived = [cell for cell in cells if cell.outcome is Outcome.ARCHIVED]
+        trials = await asyncio.gather(*(one(cell) for cell in survived))
+        return [*trials, *[await self._call(cell) for cell in cells if cell not in survived]]
+
+    async def _call(self, cell: Cell) -> _Trial:
+        """Record a call through the app, with the fault ordered just before its step."""
+        async with self._arena.control.post("calls", json={"participants": ["8:acs:a", "8:acs:b"]}) as answer:
+            call = await answer.json()
+        trial = _Trial(cell, {"recordingId": "", "chunks": []})
+        body = {"serverCallId": call["serverCallId"], "recordingContentType": "audio", "recordingFormatType": "mp3"}
+        for step in ("start", "get", "pause", "get", "resume", "stop"):
+            if step == cell.stage and trial.truth is not None and trial.count() == 0:
+                fault = self._arena.stack.acs.faults.add(FaultOrder.model_validate(cell.order))
+                trial.count = _hits(fault)
+            status, said = await self._step(step, trial.truth["recordingId"], body)
+            if status >= 400:
+                trial.told = "type" in said and cell.outcome is Outcome.TOLD
+                trial.notes.append(f"{step} was answered {status}: {said.get('detail')}")
+                return trial
+            trial.truth["recordingId"] = said.get("recordingId") or trial.truth["recordingId"]
+            if cell.outcome is Outcome.TOLD:
+                return await self._failed(trial)
+            await self._arena.stack.clock.sleep(2)
+        trial.truth = await self._truth(trial.truth["recordingId"])
+        return trial
+
+    async def _step(self, step: str, recording_id: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        path = f"recordings/{quote(recording_id, safe='')}"
+        match step:
+            case "start":
+                request = self._arena.app.post("recordings", json=body)
+            case "get":
+                request = self._arena.app.get(path)
+            case _:
+                request = self._arena.app.post(f"{path}/{step}")
+        async with request as answer:
+            said: dict[str, Any] = await answer.json(content_type=None)
+            return answer.status, said
+
+    async def _failed(self, trial: _Trial) -> _Trial:
+        """Wait until the app says that a recording has failed."""
+        end = time.monotonic() + 15
+        while time.monotonic() < end and not trial.told:
+            _, said = await self._step("get", trial.truth["recordingId"], {})
+            trial.told = said.get("state") == "failed"
+            await asyncio.sleep(0.1)
+        trial.notes.append(f"the app says that it is {said.get('state')}")
+        return trial
+
+    async def _truth(self, recording_id: str) -> dict[str, Any]:
+        """Wait until the service has made the files, and return the truth about them."""
+        while True:
+            async with self._arena.control.get(f"recordings/{quote(recording_id, safe='')}") as answer:
+                truth: dict[str, Any] = await answer.json()
+            if truth["chunks"]:
+                return truth
+            await asyncio.sleep(0.1)
+
+    # What came of it
+
+    async def _settle(self, trials: list[_Trial], patience: float) -> None:
+        """Wait until these are archived, or the time is over."""
+        end = time.monotonic() + patience
+        container = self._arena.container
+        while time.monotonic() < end:
+            if await complete_count(container) >= len(trials):
+                inventory = await Inventory.of(container)
+                if all(inventory.is_complete(trial.truth) for trial in trials):
+                    return
+            await asyncio.sleep(0.5)
+
+    async def _judge(self, trials: list[_Trial]) -> list[Result]:
+        await self._arena.sweep_in(timedelta(minutes=20))
+        findings = await self._arena.findings()
+        refused = await self._refused_events({finding["id"] for finding in findings})
+        inventory = await Inventory.of(self._arena.container)
+        results = {id(trial): Result(trial.cell, hits=trial.count(), notes=trial.notes) for trial in trials}
+        waiting = []
+        for trial in trials:
+            result = results[id(trial)]
+            if trial.told:
+                result.outcome = Outcome.TOLD
+                continue
+            differences = await inventory.differences(trial.truth) if trial.truth["chunks"] else ["it has no chunks"]
+            about = _about(trial, findings, inventory.prefix_of(trial.truth), refused)
+            result.notes += [f"{finding['kind']}: {finding['reason']}" for finding in about]
+            if not differences:
+                result.outcome = None if about else Outcome.ARCHIVED
+                continue
+            result.notes += differences
+            if any(finding["kind"] in {"chunk", "event"} for finding in about):
+                result.outcome = Outcome.REFUSED
+            elif any(finding["kind"] == "waiting" for finding in about):
+                waiting.append(trial)
+        await self._relieve(waiting)
+        inventory = await Inventory.of(self._arena.container)
+        for trial in waiting:
+            differences = await inventory.differences(trial.truth)
+            results[id(trial)].outcome = None if differences else Outcome.WAITING
+            results[id(trial)].notes += [f"after the fault was gone: {difference}" for difference in differences]
+        return list(results.values())
+
+    async def _relieve(self, waiting: list[_Trial]) -> None:
+        """Take the faults back; what waited has to be archived now, with nobody's help but the sweep's."""
+        self._arena.stack.acs.faults.clear()
+        self._arena.proxy.clear()
+        await self._arena.sweep_in(timedelta(minutes=40))
+        await self._settle(waiting, AFTERWARDS)
+
+    async def _refused_events(self, keys: set[str]) -> dict[str, str]:
+        """Return the findings' keys by the recordingIds of the refused events they are about."""
+        found = {}
+        for key in sorted(key for key in keys if key.startswith("event.")):
+            stream = await self._arena.container.download_blob(f"attention/{key}.json")
+            event = json.loads(await stream.readall())["event"]
+            found[event["data"]["recordingId"]] = key
+        return found
+
+
+def _hits(fault: Fault) -> Callable[[], int]:
+    return lambda: fault.hits
+
+
+def _about(
+    trial: _Trial, findings: list[dict[str, Any]], prefix: str | None, refused: dict[str, str]
+) -> list[dict[str, Any]]:
+    documents = {chunk["documentId"] for chunk in trial.truth["chunks"]}
+    return [
+        finding
+        for finding in findings
+        if finding["id"] == refused.get(trial.truth["recordingId"])
+        or (prefix is not None and finding.get("prefix") == prefix)
+        or finding.get("documentId") in documents
+    ]
+
+
+

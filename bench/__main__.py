@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated
 import typer
 
 from bench import report
+from bench.app_cases import APP_CASES, AppCase, Outcome
 from bench.cases import CASES, MIB, Case
 from bench.runs import Run, RunFailed, once, resumed
 from bench.services import record, source
@@ -35,28 +37,21 @@ def bench(
     show: Annotated[bool, typer.Option("--list", help="Say which cases and contenders there are, and stop.")] = False,
 ) -> None:
     """Measure the copy engine side by side with its limits and its peers."""
-    known = {case.name: case for case in (*CASES, RESUME)}
+    known: dict[str, Case | AppCase] = {case.name: case for case in (*CASES, RESUME, *APP_CASES)}
     if show:
         for case in known.values():
-            typer.echo(f"{case.name:14} {case.size // MIB} MiB, {case.title}: {', '.join(case.contenders)}")
+            typer.echo(f"{case.name:14} {_described(case)}")
         return
     wanted = [name for name in only.split(",") if name] or list(known)
     if unknown := [name for name in wanted if name not in known]:
         raise typer.BadParameter(f"there is no case {', '.join(unknown)}; --list names them", param_hint="--only")
     names = {name for name in contenders.split(",") if name}
-    cases = [
-        dataclasses.replace(
-            known[name],
-            size=min(known[name].size, QUICK_SIZE) if quick else known[name].size,
-            contenders=tuple(name_ for name_ in known[name].contenders if not names or name_ in names),
-        )
-        for name in wanted
-    ]
+    cases = [_narrowed(known[name], names, quick) for name in wanted]
     if quick and output == Path("bench"):
         output = Path(".local/bench")  # a look must not replace results
     with tempfile.TemporaryDirectory(prefix="bench-") as made:
         try:
-            asyncio.run(_bench(cases, 1 if quick else rounds, output, work or Path(made)))
+            asyncio.run(_bench(cases, 1 if quick else rounds, output, work or Path(made), quick=quick))
         except LocalProblem as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(1) from None
@@ -64,43 +59,85 @@ def bench(
             raise typer.Exit(130) from None
 
 
-async def _bench(cases: list[Case], rounds: int, output: Path, work: Path) -> None:
-    runs: dict[tuple[str, str], list[Run]] = {}
-    missing: dict[tuple[str, str], str] = {}
-    resumes: list[tuple[int, int, int]] = []
+def _described(case: Case | AppCase) -> str:
+    if isinstance(case, AppCase):
+        return case.title
+    return f"{case.size // MIB} MiB, {case.title}: {', '.join(case.contenders)}"
+
+
+def _narrowed(case: Case | AppCase, names: set[str], quick: bool) -> Case | AppCase:
+    if isinstance(case, AppCase):
+        return case
+    return dataclasses.replace(
+        case,
+        size=min(case.size, QUICK_SIZE) if quick else case.size,
+        contenders=tuple(name for name in case.contenders if not names or name in names),
+    )
+
+
+async def _bench(cases: list[Case | AppCase], rounds: int, output: Path, work: Path, *, quick: bool) -> None:
+    results = report.Results(command=" ".join(["python -m bench", *sys.argv[1:]]))
     for case in cases:
-        async with source(work, *case.source) as url:
-            recording = await record(url, case.size)
-            if case.name == RESUME.name:
-                for percent in (10, 50, 90):
-                    again, staged = await resumed(recording, work, percent / 100)
-                    resumes.append((percent, staged, again))
-                    typer.echo(f"{case.name}: killed at {percent} %, {again} of {staged} staged bytes read again")
-                continue
-            for number in range(rounds):
-                # Each round begins with another one, so that nobody always runs on a machine that is still warm.
-                turn = number % max(1, len(case.contenders))
-                for name in (*case.contenders[turn:], *case.contenders[:turn]):
-                    if (case.name, name) in missing:
-                        continue
-                    try:
-                        run = await once(name, recording, work)
-                    except RunFailed as error:
-                        missing[case.name, name] = str(error)
-                        typer.echo(f"{case.name}: {name}: {error}")
-                        continue
-                    runs.setdefault((case.name, name), []).append(run)
-                    typer.echo(f"{case.name}: {name}: {case.size / 1e6 / run.wall_s:.0f} MB/s")
-    rows = [
-        report.Row.of(case, name, runs[case.name, name])
-        for case in cases
-        for name in case.contenders
-        if (case.name, name) in runs
-    ]
-    measured = [case for case in cases if case.name != RESUME.name]
-    command = " ".join(["python -m bench", *sys.argv[1:]])
-    report.write(output, cases=measured, rows=rows, missing=missing, resumes=resumes, command=command)
+        if isinstance(case, AppCase):
+            await _run_app(case, rounds, work, results, quick=quick)
+        elif case.name == RESUME.name:
+            await _resume(case, work, results)
+        else:
+            await _run(case, rounds, work, results)
+        # After each case, so that what was measured is not lost when a later one is broken off.
+        report.write(output, results)
     typer.echo(f"\nwritten to {output / 'results.md'} and {output / 'results.json'}")
+
+
+async def _run(case: Case, rounds: int, work: Path, results: report.Results) -> None:
+    runs: dict[str, list[Run]] = {}
+    missing: dict[str, str] = {}
+    async with source(work, *case.source) as url:
+        recording = await record(url, case.size)
+        for number in range(rounds):
+            # Each round begins with another one, so that nobody always runs on a machine that is still warm.
+            turn = number % max(1, len(case.contenders))
+            for name in (*case.contenders[turn:], *case.contenders[:turn]):
+                if name in missing:
+                    continue
+                try:
+                    run = await once(name, recording, work)
+                except RunFailed as error:
+                    missing[name] = str(error)
+                    typer.echo(f"{case.name}: {name}: {error}")
+                    continue
+                runs.setdefault(name, []).append(run)
+                typer.echo(f"{case.name}: {name}: {case.size / 1e6 / run.wall_s:.0f} MB/s")
+    rows = [report.Row.of(case, name, runs[name]) for name in case.contenders if name in runs]
+    results.add(case.name, f"{case.size // MIB} MiB, {case.title}", rows, missing)
+
+
+async def _run_app(case: AppCase, rounds: int, work: Path, results: report.Results, *, quick: bool) -> None:
+    outcomes: dict[str, list[Outcome]] = {}
+    missing: dict[str, str] = {}
+    for number in range(rounds):
+        folder = work / f"{case.name}-{number}"
+        folder.mkdir(parents=True)
+        try:
+            async for outcome in case.run(folder, quick, lambda said: typer.echo(f"{case.name}: {said}")):
+                outcomes.setdefault(outcome.contender, []).append(outcome)
+        except (RunFailed, TimeoutError) as error:
+            missing["ours"] = str(error) or "it was not over in time"
+            typer.echo(f"{case.name}: {missing['ours']}")
+            break
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    rows = [report.Row.of_app(case.name, rounds_) for rounds_ in outcomes.values()]
+    results.add(case.name, case.title, rows, missing)
+
+
+async def _resume(case: Case, work: Path, results: report.Results) -> None:
+    async with source(work, *case.source) as url:
+        recording = await record(url, case.size)
+        for percent in (10, 50, 90):
+            again, staged = await resumed(recording, work, percent / 100)
+            results.resumes.append((percent, staged, again))
+            typer.echo(f"{case.name}: killed at {percent} %, {again} of {staged} staged bytes read again")
 
 
 if __name__ == "__main__":

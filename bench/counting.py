@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from local import ports
 from local.azurite import ACCOUNT, KEY
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"}
+_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _QUEUE_TRIGGER = re.compile(r"^(GET messages|(DELETE|PUT) messages/\*)$")
 _PLAIN_ARCHIVE = (
     (re.compile(r"^calls/"), "calls/*"),
@@ -83,13 +85,15 @@ class _Forward:
         """Pass a request on as it is; signatures do not cover the port."""
         self._asked[_kind(self._service, request)] += 1
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP]
-        url = request.url.with_port(self._port)
+        # As it came, to the letter: both the path and Content-Type are signed.
+        url = URL(f"http://127.0.0.1:{self._port}{request.raw_path}", encoded=True)
+        body = await request.read()
         async with self._session.request(
-            request.method, url, headers=headers, data=await request.read(), allow_redirects=False
+            request.method, url, headers=headers, data=body or None, skip_auto_headers=_AUTOMATIC, allow_redirects=False
         ) as answer:
-            body = await answer.read()
+            content = await answer.read()
             kept = [(name, value) for name, value in answer.headers.items() if name.lower() not in _HOP]
-            response = web.Response(status=answer.status, body=body)
+            response = web.Response(status=answer.status, body=content)
             for name, value in kept:
                 if name.lower() != "content-length" or request.method == "HEAD":
                     response.headers[name] = value

@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import sys
 import time
 from pathlib import Path
 
-EMPTY_APP = '''import azure.functions as func
+EMPTY_APP = """import azure.functions as func
 
 app = func.FunctionApp()
 
@@ -24,18 +23,19 @@ app = func.FunctionApp()
 @app.route("nothing")
 def nothing(req: func.HttpRequest) -> str:
     return ""
-'''
+"""
 
 
 async def index(folder: Path) -> dict[str, float]:
     """Index the app in `folder`; return seconds, CPU seconds, MiB and the number of functions."""
     import azure_functions_runtime as library
 
+    from bench.processes import Usage
     from local.host.protocol import Message, StatusResult, request
 
     os.chdir(folder)
     sys.path[0] = str(folder)
-    memory, cpu, began = _memory_mib(), time.process_time(), time.perf_counter()
+    memory, cpu, began = Usage.of(os.getpid()).mib, time.process_time(), time.perf_counter()
     init = Message(capabilities={}, function_app_directory=str(folder))
     answer = await library.worker_init_request(request(worker_init_request=init))
     if answer.result.status != StatusResult.Success:
@@ -47,13 +47,9 @@ async def index(folder: Path) -> dict[str, float]:
     return {
         "wall_s": time.perf_counter() - began,
         "cpu_s": time.process_time() - cpu,
-        "mib": _memory_mib() - memory,
+        "mib": Usage.of(os.getpid()).mib - memory,
         "functions": len(indexed.function_metadata_results),
     }
-
-
-def _memory_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

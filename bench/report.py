@@ -8,10 +8,10 @@ import platform
 import statistics
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench import peers
 from local.azurite import installed
@@ -19,6 +19,7 @@ from local.azurite import installed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bench.app_cases import Outcome
     from bench.cases import Case
     from bench.runs import Run
 
@@ -28,16 +29,23 @@ GIB = 1024 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One contender in one case: the medians of its runs."""
+    """One contender in one case: the medians of its runs. What a case does not measure is None.
+
+    Attributes
+    ----------
+    more
+        Figures that only this case has.
+    """
 
     case: str
     contender: str
-    mb_s: float
+    mb_s: float | None
     wall_s: float
-    cpu_s_per_gib: float
-    peak_mib_over_idle: float
-    storage_requests: int
+    cpu_s_per_gib: float | None
+    peak_mib_over_idle: float | None
+    storage_requests: int | None
     runs: int
+    more: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, case: Case, contender: str, runs: Sequence[Run]) -> Row:
@@ -55,71 +63,166 @@ class Row:
             runs=len(runs),
         )
 
+    @classmethod
+    def of_app(cls, case: str, rounds: Sequence[Outcome]) -> Row:
+        """Summarise the rounds of a case of the whole app: the figures of the median round, and the highest peak."""
+        middle = sorted(rounds, key=lambda one: one.wall_s)[(len(rounds) - 1) // 2]
+        peaks = [one.peak_mib for one in rounds if one.peak_mib is not None]
+        size, cpu = middle.size, middle.cpu_s
+        return cls(
+            case=case,
+            contender=middle.contender,
+            mb_s=round(size / 1e6 / middle.wall_s, 1) if size else None,
+            wall_s=round(middle.wall_s, 3),
+            cpu_s_per_gib=round(cpu * GIB / size, 2) if size and cpu is not None else None,
+            peak_mib_over_idle=round(max(peaks), 1) if peaks else None,
+            storage_requests=middle.requests,
+            runs=len(rounds),
+            more=middle.more,
+        )
 
-def write(
-    folder: Path,
-    *,
-    cases: Sequence[Case],
-    rows: Sequence[Row],
-    missing: Mapping[tuple[str, str], str],
-    resumes: Sequence[tuple[int, int, int]],
-    command: str,
-) -> None:
-    """Write results.md and results.json.
+    def as_json(self) -> dict[str, Any]:
+        """Return the row for results.json."""
+        row = asdict(self)
+        more = row.pop("more")
+        return {**row, **more}
 
-    Parameters
+
+@dataclass(slots=True)
+class Results:
+    """What was measured so far.
+
+    Attributes
     ----------
-    folder
-        Where to.
-    cases, rows
-        What was measured.
-    missing
-        Why a contender has no row in a case.
-    resumes
-        Percent copied at the kill, bytes staged by then, and bytes of them that were read again.
     command
         What was run.
+    cases
+        Each case's name, what it is, its rows, and why a contender has none.
+    resumes
+        Percent copied at the kill, bytes staged by then, and bytes of them that were read again.
     """
+
+    command: str
+    cases: list[tuple[str, str, list[Row], dict[str, str]]] = field(default_factory=list)
+    resumes: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def add(self, case: str, title: str, rows: list[Row], missing: dict[str, str]) -> None:
+        """Add a case."""
+        self.cases.append((case, title, rows, missing))
+
+
+def write(folder: Path, results: Results) -> None:
+    """Write results.md and results.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    results = [
-        *[asdict(row) for row in rows],
-        *[
-            {"case": f"resume-{percent}", "contender": "ours", "staged_bytes": staged, "read_again_bytes": again}
-            for percent, staged, again in resumes
-        ],
-        *[{"case": case, "contender": name, "missing": why} for (case, name), why in missing.items()],
+    rows: list[dict[str, Any]] = [row.as_json() for _, _, rows, _ in results.cases for row in rows]
+    rows += [
+        {"case": f"resume-{percent}", "contender": "ours", "staged_bytes": staged, "read_again_bytes": again}
+        for percent, staged, again in results.resumes
     ]
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n", "utf-8")
-    parts = ["# Results", "", f"Made by `{command}`.", "", *_surroundings(), ""]
-    for case in cases:
-        parts += _table(case, [row for row in rows if row.case == case.name], missing)
-    if resumes:
+    rows += [
+        {"case": case, "contender": name, "missing": why}
+        for case, _, _, missing in results.cases
+        for name, why in missing.items()
+    ]
+    (folder / "results.json").write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
+    parts = ["# Results", "", f"Made by `{results.command}`.", "", *_surroundings(), ""]
+    for case, title, measured, missing in results.cases:
+        parts += _table(case, title, measured, missing)
+    if results.resumes:
         parts += ["## Going on after SIGKILL", "", "| killed at | staged by then | of it read again |", "|---|---|---|"]
-        parts += [f"| {percent} % | {staged / MIB:.0f} MiB | {again} bytes |" for percent, staged, again in resumes]
+        parts += [
+            f"| {percent} % | {staged / MIB:.0f} MiB | {again} bytes |" for percent, staged, again in results.resumes
+        ]
         parts += [""]
     (folder / "results.md").write_text("\n".join(parts), "utf-8")
 
 
-def _table(case: Case, rows: Sequence[Row], missing: Mapping[tuple[str, str], str]) -> list[str]:
-    limit = next((row.mb_s for row in rows if row.contender == "write-limit"), None)
+def _table(case: str, title: str, rows: Sequence[Row], missing: Mapping[str, str]) -> list[str]:
+    lines = [f"## {case}: {title}", ""]
+    if any(row.more for row in rows):
+        lines += _own_figures(rows)
+    else:
+        lines += _copies(rows)
+    lines += [f"{'' if rows else chr(10)}{name} has no row: {why}." for name, why in missing.items()]
+    return [*lines, *_ratios(rows), ""]
+
+
+def _copies(rows: Sequence[Row]) -> list[str]:
+    limit = _speed(rows, "write-limit")
     lines = [
-        f"## {case.name}: {case.size // MIB} MiB, {case.title}",
-        "",
         "| contender | MB/s | of the write limit | wall, s | CPU, s/GiB | peak over idle, MiB | requests | runs |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        ratio = f"{row.mb_s / limit:.2f}" if limit and row.contender not in {"read-limit", "curl"} else ""
+        ratio = row.mb_s / limit if limit and row.mb_s and row.contender not in {"read-limit", "curl"} else None
         lines.append(
-            f"| {row.contender} | {row.mb_s:.0f} | {ratio} | {row.wall_s:.2f} | {row.cpu_s_per_gib:.2f} "
-            f"| {row.peak_mib_over_idle:.0f} | {row.storage_requests} | {row.runs} |"
+            f"| {row.contender} | {_number(row.mb_s, 0)} | {_number(ratio, 2)} | {row.wall_s:.2f} "
+            f"| {_number(row.cpu_s_per_gib, 2)} | {_number(row.peak_mib_over_idle, 0)} | {row.storage_requests} "
+            f"| {row.runs} |"
         )
-    lines += [f"| {name} | {why} | | | | | | 0 |" for (of, name), why in missing.items() if of == case.name]
     return [*lines, ""]
 
 
+def _own_figures(rows: Sequence[Row]) -> list[str]:
+    names = [name for name, value in rows[0].more.items() if not isinstance(value, dict)]
+    lines = [
+        f"| contender | {' | '.join(_TITLES.get(name, name) for name in names)} | MB/s | wall, s | CPU, s/GiB "
+        "| peak over idle, MiB | runs |",
+        f"|---|{'---|' * len(names)}---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.contender} | {' | '.join(f'{row.more.get(name):g}' for name in names)} | {_number(row.mb_s, 0)} "
+        f"| {row.wall_s:.2f} | {_number(row.cpu_s_per_gib, 2)} | {_number(row.peak_mib_over_idle, 0)} | {row.runs} |"
+        for row in rows
+    ]
+    lines.append("")
+    for row in rows:
+        for name, value in row.more.items():
+            if isinstance(value, dict):
+                lines += [f"| {_TITLES.get(name, name)} | |", "|---|---|"]
+                lines += [f"| {kind} | {number:g} |" for kind, number in value.items()]
+                lines.append("")
+    return lines
+
+
+_TITLES = {
+    "recordings_s": "recordings/s",
+    "requests_per_recording": "storage requests a recording",
+    "requests_by_kind": "storage requests a recording, besides the queue trigger's own",
+    "p50_s": "p50, s",
+    "p99_s": "p99, s",
+    "slowest_s": "slowest, s",
+    "times_one_host": "times one host",
+    "times_empty_app": "times the empty app",
+    "cpu_s": "CPU, s",
+}
+
+
+def _ratios(rows: Sequence[Row]) -> list[str]:
+    """Say how the copy stands to each of the others."""
+    ours = _speed(rows, "ours")
+    others = [row for row in rows if row.mb_s and row.contender not in {"ours", "read-limit", "curl"}]
+    if not ours or not others:
+        return []
+    return [f"Ours is {', '.join(f'{ours / (row.mb_s or 1):.2f} times {row.contender}' for row in others)}."]
+
+
+def _speed(rows: Sequence[Row], contender: str) -> float | None:
+    return next((row.mb_s for row in rows if row.contender == contender), None)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
 def _surroundings() -> list[str]:
-    packages = ("aiohttp", "azure-storage-blob", "azure-communication-callautomation")
+    packages = (
+        "aiohttp",
+        "azure-storage-blob",
+        "azure-communication-callautomation",
+        "azure-functions",
+        "azure-functions-runtime",
+    )
     azurite = json.loads((Path(installed()[1]).parents[2] / "package.json").read_text("utf-8"))["version"]
     node = subprocess.run([installed()[0], "--version"], capture_output=True, text=True, check=True).stdout.strip()
     versions = [f"Python {platform.python_version()}", f"Node.js {node}", f"Azurite {azurite}"]

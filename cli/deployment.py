@@ -15,6 +15,7 @@ import aiohttp
 from cli.errors import Unreachable, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
 
@@ -48,10 +49,11 @@ def base_url(given: str, option: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status with its JSON body; None where the body is no JSON."""
+    """A status with its JSON body; None where the body is no JSON. `retry_after` is in seconds, where it is said."""
 
     status: int
     body: Any
+    retry_after: float | None = None
 
 
 @dataclass(slots=True)
@@ -82,7 +84,15 @@ class Deployment:
     ) -> None:
         await self._session.close()
 
-    async def ask(self, method: str, path: str, *, key: str | None = None, body: object = None) -> Answer:
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        key: str | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Send a request and return the answer, whatever its status.
 
         Parameters
@@ -98,12 +108,14 @@ class Deployment:
             There is no answer.
         """
         shown = key or self.key
-        headers = {"x-functions-key": shown} if shown else {}
+        sent = {**(headers or {}), **({"x-functions-key": shown} if shown else {})}
         try:
             async with self._session.request(
-                method, f"{self.url}{path}", headers=headers, json=body, allow_redirects=False
+                method, f"{self.url}{path}", headers=sent, json=body, allow_redirects=False
             ) as answer:
-                return Answer(answer.status, _json(await answer.text(errors="replace")))
+                later = answer.headers.get("Retry-After", "")
+                text = await answer.text(errors="replace")
+                return Answer(answer.status, _json(text), float(later) if later.isdecimal() else None)
         except TimeoutError as error:
             raise Unreachable(f"{self.url} gave no answer within {self.patience:g} s") from error
         except (aiohttp.ClientError, ValueError) as error:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from cli import doctor_command
+from cli import (
+    attention_command,
+    control_commands,
+    doctor_command,
+    reindex_command,
+    show_commands,
+    verify_command,
+)
 
 app = typer.Typer(name="recordings", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -14,5 +21,12 @@ def recordings() -> None:
     """Operate deployments of the recording archiver."""
 
 
-for command in (doctor_command,):
+for command in (
+    control_commands,
+    show_commands,
+    verify_command,
+    attention_command,
+    reindex_command,
+    doctor_command,
+):
     command.register(app)

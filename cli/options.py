@@ -20,6 +20,8 @@ Key = Annotated[
     typer.Option(envvar="RECORDINGS_KEY", help="A function key; better in the environment than in the command line."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]
+RecordingId = Annotated[str, typer.Argument(metavar="RECORDING", help="The recording's id.")]
+Since = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The first day of interest, in UTC.")]
 
 
 def run[T](command: Coroutine[None, None, T]) -> T:

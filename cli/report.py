@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from cli.findings import Status, worst
+from cli.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,9 +74,7 @@ def _can_show_signs(console: Console) -> bool:
 
 
 def _clean(text: str, secrets: Iterable[str]) -> str:
-    """Return one line without control characters, so that nothing from outside can write to the terminal."""
-    line = " ".join(text.split())
-    return _struck("".join(character for character in line if character.isprintable()), secrets)
+    return _struck(one_line(text), secrets)
 
 
 def _struck(text: str, secrets: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """Control of recordings over HTTP."""
 
+import os
 from urllib.parse import quote, unquote, urlsplit
 
 import azure.functions as func
@@ -58,5 +59,9 @@ def _recording_id(req: func.HttpRequest) -> str:
 
 
 def _caller(req: func.HttpRequest) -> str:
-    """Return who asks: the platform's authentication names a principal where it is on, else a key was given."""
-    return req.headers.get("x-ms-client-principal-name") or "function key"
+    """Return who asks: the platform's authentication names a principal where it is on, else a key was given.
+
+    Where it is off, the platform lets the header through from callers, who could put any name into it.
+    """
+    authenticated = os.environ.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
+    return (authenticated and req.headers.get("x-ms-client-principal-name")) or "function key"

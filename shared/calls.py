@@ -87,6 +87,8 @@ class _Envelope(WireModel):
 
 
 _CHANGES = {CALL_STARTED.lower(): CallChange.STARTED, CALL_ENDED.lower(): CallChange.ENDED}
+CALL_EVENTS = frozenset(_CHANGES)
+"""The types of the events that are read here, in lower case."""
 
 
 def parse_call(event: Mapping[str, Any], received_at: datetime) -> CallEvent:

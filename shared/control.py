@@ -25,6 +25,8 @@ from azure.communication.callautomation import (
 from azure.core.exceptions import AzureError, HttpResponseError
 
 from shared.errors import ServiceError
+from shared.limits import clipped
+from shared.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -174,7 +176,8 @@ class Control:
                 failure, cause = _service_error(error), error
             delay = failure.retry_after if failure.retry_after is not None else _PAUSE * 2**attempt
             if failure.status not in BUSY or time.monotonic() + delay > give_up_at:
-                raise failure from cause
+                # The platform logs causes, and a refusal's text can hold the signature; an identity's failure has none.
+                raise failure from cause if getattr(cause, "response", None) is None else None
             await asyncio.sleep(delay)
         raise AssertionError
 
@@ -186,7 +189,7 @@ def _service_error(error: AzureError) -> ServiceError:
     return ServiceError(
         error.status_code or 503,
         (error.error.code if error.error else None) or str(error.status_code),
-        (error.error.message if error.error else None) or str(error.reason or "no explanation"),
+        redacted(clipped((error.error.message if error.error else None) or str(error.reason or "no explanation"))),
         retry_after=_retry_after(headers.get("Retry-After", ""), datetime.now(UTC)),
     )
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared import log
-from shared.events import RECORDING_FILE_STATUS_UPDATED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,7 +42,7 @@ class DeadLetters:
             return
 
     async def read(self, name: str) -> list[dict[str, Any]] | None:
-        """Return the recording events of a blob; None when it holds no events that can be read."""
+        """Return the events of a blob; None when it holds none that can be read."""
         content = await self._content(name)
         try:
             document = json.loads(content)
@@ -52,7 +51,7 @@ class DeadLetters:
         events = document if isinstance(document, list) else [document]
         if not all(isinstance(event, dict) for event in events):
             return None
-        return [event for event in events if _type(event) == RECORDING_FILE_STATUS_UPDATED.lower()]
+        return events
 
     async def done(self, name: str) -> None:
         """Move a blob to `replayed/`."""
@@ -68,6 +67,7 @@ class DeadLetters:
         return bytes(await stream.readall())
 
 
-def _type(event: dict[str, Any]) -> str:
+def event_type(event: dict[str, Any]) -> str:
+    """Return an event's type in lower case, in either schema; empty where it has none."""
     kind = event.get("eventType") or event.get("type")
     return kind.lower() if isinstance(kind, str) else ""

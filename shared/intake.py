@@ -6,7 +6,6 @@ returns one message a chunk. It can be repeated, run twice at once, or be cut of
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from shared import limits, log, names, telemetry
 from shared.attention import Finding, Kind
 from shared.catalog import NO_MANIFEST, storage_errors_told
+from shared.consent import keep_consent
 from shared.errors import InvalidEvent, UntrustedOrigin
 from shared.events import check_event, parse_recording_files, wire_time
-from shared.ledger import Facts, best_effort
-from shared.manifest import ConsentFile
+from shared.ledger import best_effort
 from shared.messages import ChunkMessage
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from shared.errors import ArchiverError
     from shared.events import Chunk, RecordingFiles
     from shared.ledger import Ledger
+    from shared.manifest import ConsentFile
     from shared.origins import TrustedOrigins
 
 
@@ -107,34 +107,34 @@ class Intake:
             files = replace(files, chunks=tuple(chunks))
             prefix, is_new = await self._catalog.locate(files)
             await self._catalog.keep_event(prefix, files.event_id, event)
-            name = names.ledger_name(files.recording_id, prefix)
-            facts = await best_effort(self._ledger.read(name))
-            told = facts.text("consent") if facts is not None else None
-            consent = await keep_consent(self._catalog, prefix, told) if told is not None else None
-            if facts is None:
-                await self._report_unread(files, prefix)
+            consent = await self._consent(files, prefix)
             manifest = await self._catalog.update_manifest(
                 prefix, lambda known: known.announced(files, consent), NO_MANIFEST if is_new else None
             )
-            await best_effort(
-                self._ledger.learn(
-                    name,
-                    recordingId=files.recording_id,
-                    prefix=prefix,
-                    expiresAt=wire_time(files.event_time + self._retention),
-                )
-            )
-            if facts is not None and facts.text("startedAt") is None:
-                await self._look_for_late_consent(name, prefix)
             messages = [self._message(prefix, files, chunk) for chunk in chunks if not manifest.holds(chunk)]
             log.info("recording.announced", prefix=prefix, chunks=len(chunks), waiting=len(messages))
             return [message.to_json() for message in messages]
 
-    async def _look_for_late_consent(self, name: str, prefix: str) -> None:
-        """Look again for the consent of a recording whose start was not noted yet when we looked first."""
+    async def _consent(self, files: RecordingFiles, prefix: str) -> ConsentFile | None:
+        """Note in the ledger where the recording lies, then look there for the consent that came with its start.
+
+        In this order, so that a start that is noted only now either is seen here, or sees the place (`shared.consent`).
+        """
+        name = names.ledger_name(files.recording_id, prefix)
+        await best_effort(
+            self._ledger.learn(
+                name,
+                recordingId=files.recording_id,
+                prefix=prefix,
+                expiresAt=wire_time(files.event_time + self._retention),
+            )
+        )
         facts = await best_effort(self._ledger.read(name))
-        if facts is not None and (consent := facts.text("consent")) is not None:
-            await add_consent(self._catalog, prefix, consent)
+        if facts is None:
+            await self._report_unread(files, prefix)
+            return None
+        told = facts.text("consent")
+        return await keep_consent(self._catalog, prefix, told) if told is not None else None
 
     async def _report_unread(self, files: RecordingFiles, prefix: str) -> None:
         """Report that nobody can say whether there is a consent: the media goes on, and must not lose it unnoticed."""

@@ -13,6 +13,8 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from shared.redaction import redacted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -52,7 +54,8 @@ def error(event: str, **values: object) -> None:
 
 
 def _write(level: int, event: str, values: dict[str, object]) -> None:
-    named = {**_bound.get({}), **{name: value for name, value in values.items() if value is not None}}
+    given = {**_bound.get({}), **{name: value for name, value in values.items() if value is not None}}
+    named = {name: redacted(value) if isinstance(value, str) else value for name, value in given.items()}
     line = " ".join([event, *(f"{name}={_text(value)}" for name, value in named.items())])
     _logger.log(level, "%s", line, extra={"event": event, **named})
 

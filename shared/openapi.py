@@ -119,7 +119,7 @@ class _Untitled(GenerateJsonSchema):
 def _schemas() -> dict[str, Any]:
     wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(ProblemBody, "validation"): None}
     for route in ROUTES:
-        if route.request is not None:
+        if isinstance(route.request, type):
             wanted[route.request, "validation"] = None
         for success in route.successes:
             if success.body is not None:
@@ -142,7 +142,8 @@ def _operation(route: Route) -> dict[str, Any]:
         "responses": _responses(route),
     }
     if route.request is not None:
-        content = {"application/json": {"schema": _reference(route.request)}}
+        schema = _reference(route.request) if isinstance(route.request, type) else route.request
+        content = {"application/json": {"schema": schema}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from shared import log, names
 from shared.attention import Finding, Kind
+from shared.calls import CALL_EVENTS
 from shared.catalog import storage_errors_told
+from shared.dead_letters import event_type
 from shared.errors import ArchiverError, InvalidEvent, ServiceError
-from shared.events import wire_time
+from shared.events import RECORDING_FILE_STATUS_UPDATED, wire_time
 from shared.ledger import Operation
 from shared.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, Status
 from shared.messages import ChunkMessage
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from shared.attention import Attention
+    from shared.auto_record import AutoRecord
     from shared.catalog import Catalog
     from shared.chunk_queue import ChunkQueue
     from shared.control import Control
@@ -47,6 +50,8 @@ class Recovery:
     ----------
     catalog, ledger, attention, intake
         The archive's parts.
+    calls
+        Takes in the dead letters about calls; they are set aside by default.
     control
         Asked whether a recording still runs.
     queue, poison
@@ -68,6 +73,7 @@ class Recovery:
         ledger: Ledger,
         attention: Attention,
         intake: Intake,
+        calls: AutoRecord | None = None,
         control: Control,
         queue: ChunkQueue,
         poison: ChunkQueue,
@@ -80,6 +86,7 @@ class Recovery:
         self._ledger = ledger
         self._attention = attention
         self._intake = intake
+        self._calls = calls
         self._control = control
         self._queue = queue
         self._poison = poison
@@ -121,9 +128,16 @@ class Recovery:
                 await self._report(Kind.DEAD_LETTER, name, "a dead letter holds no event that can be read")
                 continue
             for event in events:
-                await self._take_in(event)
+                await self._replay(event)
             await self._dead_letters.done(name)
             log.warning("dead_letter.replayed", blob=name, events=len(events))
+
+    async def _replay(self, event: dict[str, Any]) -> None:
+        kind = event_type(event)
+        if kind == RECORDING_FILE_STATUS_UPDATED.lower():
+            await self._take_in(event)
+        elif kind in CALL_EVENTS and self._calls is not None:
+            await self._calls.take(event)
 
     async def _take_in(self, event: dict[str, Any], only: set[int] | None = None) -> None:
         for body in await self._intake.announce(event):

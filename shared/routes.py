@@ -69,7 +69,7 @@ class Route:
     successes: tuple[Success, ...]
     problems: tuple[Kind, ...]
     parameters: tuple[Parameter, ...] = ()
-    request: type[BaseModel] | None = None
+    request: type[BaseModel] | dict[str, Any] | None = None
     anonymous: bool = False
 
 
@@ -99,6 +99,20 @@ _IDEMPOTENCY_KEY = Parameter(
     {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY}$"},
     "8e03978e-40d5-43e8-bc93-6894a57f9324",
 )
+
+_CLOUD_EVENTS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["id", "type", "data"],
+        "properties": {
+            "id": {"type": "string", "minLength": 1},
+            "type": {"type": "string", "description": "`Microsoft.Communication.RecordingStateChanged` and others."},
+            "time": {"type": "string", "format": "date-time"},
+            "data": {"type": "object"},
+        },
+    },
+}
 
 _DAY = {"type": "string", "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$"}
 
@@ -341,6 +355,7 @@ ROUTES = (
             Parameter("reference", "path", "Names the address.", {"type": "string", "minLength": 1}),
             Parameter("token", "path", "Opens it.", {"type": "string", "minLength": 1}),
         ),
+        request=_CLOUD_EVENTS,
         successes=(Success(200, "It is noted, also when it was before.", None),),
         problems=(problems.INVALID_REQUEST, problems.NO_CALLBACK, problems.BODY_TOO_LARGE, *_STORAGE),
         anonymous=True,

@@ -171,6 +171,7 @@ class Services:
             ledger=self._ledger,
             attention=self.attention,
             intake=self.intake,
+            calls=self.auto_record,
             control=self.control,
             queue=ChunkQueue(self._queue_service, QUEUE),
             poison=ChunkQueue(self._queue_service, f"{QUEUE}-poison"),

@@ -214,8 +214,11 @@ def _as_last_heard(facts: Facts, asked: Transition | None, *, settling: bool) ->
 
 
 def _last_asked(facts: Facts) -> Transition | None:
-    """Return the last that was done to the recording, by us or by the end of its call."""
-    return facts.last(Operation.START, Operation.PAUSE, Operation.RESUME, *_ENDS)
+    """Return the last that was done to the recording, by us or by the end of its call.
+
+    The start was first, whatever the clocks of two instances say.
+    """
+    return facts.last(Operation.PAUSE, Operation.RESUME, *_ENDS) or facts.last(Operation.START)
 
 
 def _pauses(asked: Transition, facts: Facts) -> bool:

@@ -213,11 +213,13 @@ class _Matrix:
         """Wait until these are archived, or the time is over."""
         end = time.monotonic() + patience
         container = self._arena.container
+        began = time.monotonic()
         while time.monotonic() < end:
-            if await complete_count(container) >= len(trials):
+            if await complete_count(container) >= len(trials) or time.monotonic()-began > 30:
                 inventory = await Inventory.of(container)
                 if all(inventory.is_complete(trial.truth) for trial in trials):
                     return
+                print(round(time.monotonic()-began), [t.cell.name for t in trials if not inventory.is_complete(t.truth)][:12])
             await asyncio.sleep(0.5)
 
     async def _judge(self, trials: list[_Trial]) -> list[Result]:

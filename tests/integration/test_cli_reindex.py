@@ -7,7 +7,6 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -20,7 +19,7 @@ from shared.ledger import TABLE, Ledger, Operation
 from shared.listing import Listing
 from shared.names import safe_name
 from shared.places import Places
-from shared.reindexing import ReindexReport, Reindexing
+from shared.reindexing import Reindexing, ReindexReport
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.archive_parts import Parts, archive_parts
 from tests.integration.completion_fixtures import MEDIA
@@ -44,10 +43,11 @@ CONSENT = '{"basis":"consent","obtainedFrom":["8:acs:alice"],"obtainedAt":"2026-
 
 @dataclass(slots=True)
 class Archive:
-    """The app's parts and the table of their ledger."""
+    """The app's parts, and the tables beside that of their ledger."""
 
     parts: Parts
     tables: TableServiceClient
+    others: frozenset[str]
 
     def reindexing(self, ledger: Ledger, attention: Attention) -> Reindexing:
         parts = self.parts
@@ -64,18 +64,17 @@ class Archive:
 
     async def lost(self) -> tuple[Ledger, Attention]:
         """Drop the table, and return the empty ledger and list that the app then has."""
-        ledger = self.parts.ledger
-        await self.tables.delete_table(ledger._table.table_name)
-        return ledger, self.parts.attention
+        [name] = [table.name async for table in self.tables.list_tables() if table.name not in self.others]
+        await self.tables.delete_table(name)
+        return self.parts.ledger, self.parts.attention
 
 
 @pytest.fixture
 async def archive(azurite: Azurite) -> AsyncIterator[Archive]:
-    async with (
-        archive_parts(azurite, MEDIA) as parts,
-        TableServiceClient.from_connection_string(azurite.connection_string) as tables,
-    ):
-        yield Archive(parts, tables)
+    async with TableServiceClient.from_connection_string(azurite.connection_string) as tables:
+        others = frozenset([table.name async for table in tables.list_tables()])
+        async with archive_parts(azurite, MEDIA) as parts:
+            yield Archive(parts, tables, others)
 
 
 async def rebuilt(archive: Archive, ledger: Ledger, attention: Attention, **asked: str) -> list[ReindexReport]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -29,7 +30,7 @@ from shared.requests import parse_start
 from shared.services import Services
 from shared.settings import Settings
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
-from tests.integration.call_fixtures import BASIS, new_call, recording_host, recordings_of
+from tests.integration.call_fixtures import BASIS, ledger, new_call, recording_host, recordings_of
 from tests.integration.waiting import eventually
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from local.functions_host import FunctionsHost
     from local.stack import Stack
 
-__all__ = ["acs_control", "app", "recording_host"]
+__all__ = ["acs_control", "app", "ledger", "recording_host"]
 
 DAY = timedelta(hours=24)
 CONSENT = {
@@ -66,6 +67,17 @@ async def lost_ledger() -> AsyncIterator[Ledger]:
     connection = f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5;TableEndpoint={address};"
     async with TableClient.from_connection_string(connection, TABLE, retry_total=0) as table:
         yield Ledger(table)
+
+
+@asynccontextmanager
+async def parts_of(stack: Stack) -> AsyncIterator[Services]:
+    """The app's parts, in this process, against the stack."""
+    settings = {"ACS_CONNECTION_STRING": stack.acs.connection_string, "ARCHIVE_STORAGE": stack.storage}
+    parts = Services(Settings.from_environment(settings))
+    try:
+        yield parts
+    finally:
+        await parts.close()
 
 
 async def archived(container: ContainerClient, recording: str) -> tuple[str, dict[str, Any]]:
@@ -162,31 +174,76 @@ async def test_an_automatic_recording_is_archived_with_the_basis_that_its_rule_s
     assert manifest["consent"]["sha256"] == hashlib.sha256(content).hexdigest()
 
 
-async def test_a_consent_that_cannot_be_read_is_reported_and_the_media_goes_on(
-    stack: Stack, acs_control: aiohttp.ClientSession, archive_container: ContainerClient, lost_ledger: Ledger
-) -> None:
-    truth = await finished_recording(acs_control, announce=False)
-    [chunk] = truth["chunks"]
-    event = {
+def announcement(truth: dict[str, Any], **data: Any) -> dict[str, Any]:
+    """The event about a finished recording's files."""
+    said = {
+        "recordingStorageInfo": {"recordingChunks": truth["chunks"]},
+        "recordingStartTime": truth["startTime"],
+        "recordingId": truth["recordingId"],
+    }
+    return {
         "id": str(uuid4()),
         "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
         "subject": f"/recording/call/{truth['callId']}",
         "eventTime": truth["endTime"],
-        "data": {
-            "recordingStorageInfo": {"recordingChunks": [chunk]},
-            "recordingStartTime": truth["startTime"],
-            "recordingId": truth["recordingId"],
-        },
+        "data": said | data,
     }
-    catalog = Catalog(archive_container)
-    intake = Intake(
-        catalog,
-        lost_ledger,
-        Attention(catalog, lost_ledger),
-        origins=TrustedOrigins(("http://127.0.0.1:*",)),
-        retention=DAY,
-    )
-    assert len(await intake.announce(event)) == 1
+
+
+def intake_of(container: ContainerClient, ledger: Ledger) -> Intake:
+    catalog = Catalog(container)
+    origins = TrustedOrigins(("http://127.0.0.1:*",))
+    return Intake(catalog, ledger, Attention(catalog, ledger), origins=origins, retention=DAY)
+
+
+async def consent_in_manifest(container: ContainerClient, recording: str) -> str:
+    """The basis in the consent that a recording's manifest names."""
+    manifests = (await archive.manifests(container)).values()
+    [manifest] = [found for found in manifests if found["recordingId"] == recording]
+    content = await read(container, manifest["consent"]["blob"])
+    assert manifest["consent"]["sha256"] == hashlib.sha256(content).hexdigest()
+    return str(json.loads(content)["basis"])
+
+
+async def test_files_that_overtake_the_noting_of_the_start_get_their_consent_from_the_start(
+    stack: Stack, acs_control: aiohttp.ClientSession, archive_container: ContainerClient, ledger: Ledger
+) -> None:
+    truth = await finished_recording(acs_control, announce=False)
+    call = await new_call(acs_control, "8:acs:alice")
+    request = parse_start(json.dumps({"serverCallId": call["serverCallId"], "consent": CONSENT}).encode())
+    repeatability = Repeatability(uuid4(), datetime.now(UTC))
+    async with parts_of(stack) as parts:
+        recording = (await parts.control.start(request, repeatability)).recording_id
+        assert len(await intake_of(archive_container, ledger).announce(announcement(truth, recordingId=recording))) == 1
+        # The service answers a repeated start with the same recording, so this notes what was started above.
+        assert (await parts.recordings.begin(request, repeatability=repeatability)).body["recordingId"] == recording
+    assert await consent_in_manifest(archive_container, recording) == CONSENT["basis"]
+    await acs_control.delete(f"calls/{call['callId']}")
+
+
+class OvertakenLedger(Ledger):
+    """A ledger in which a start is noted just before the place of its files is."""
+
+    async def learn(self, name: str, /, **facts: Any) -> None:
+        if "prefix" in facts:
+            await super().learn(name, startedAt=facts["expiresAt"], consent=json.dumps({"basis": "late"}))
+        await super().learn(name, **facts)
+
+
+async def test_a_start_that_is_noted_while_its_files_are_taken_in_gives_them_its_consent(
+    stack: Stack, acs_control: aiohttp.ClientSession, archive_container: ContainerClient
+) -> None:
+    truth = await finished_recording(acs_control, announce=False)
+    async with TableClient.from_connection_string(stack.storage, TABLE) as table:
+        await intake_of(archive_container, OvertakenLedger(table)).announce(announcement(truth))
+    assert await consent_in_manifest(archive_container, truth["recordingId"]) == "late"
+
+
+async def test_a_consent_that_cannot_be_read_is_reported_and_the_media_goes_on(
+    acs_control: aiohttp.ClientSession, archive_container: ContainerClient, lost_ledger: Ledger
+) -> None:
+    truth = await finished_recording(acs_control, announce=False)
+    assert len(await intake_of(archive_container, lost_ledger).announce(announcement(truth))) == 1
     finding = json.loads(await read(archive_container, f"attention/consent.{safe_name(truth['recordingId'])}.json"))
     assert "deliver the event again" in finding["reason"]
 
@@ -196,18 +253,11 @@ async def test_without_the_ledger_a_recording_starts_and_its_consent_is_kept_for
 ) -> None:
     call = await new_call(acs_control, "8:acs:alice")
     request = parse_start(json.dumps({"serverCallId": call["serverCallId"], "consent": CONSENT}).encode())
-    parts = Services(
-        Settings.from_environment(
-            {"ACS_CONNECTION_STRING": stack.acs.connection_string, "ARCHIVE_STORAGE": stack.storage}
-        )
-    )
-    try:
+    async with parts_of(stack) as parts:
         control = ReportingControl(parts._control_client, Callbacks(lost_ledger, "https://archiver.example.net"))
         recordings = Recordings(control, lost_ledger, Catalog(archive_container), retention=DAY)
         repeatability = Repeatability(uuid4(), datetime.now(UTC))
         recording = (await recordings.begin(request, by="test", repeatability=repeatability)).body["recordingId"]
-    finally:
-        await parts.close()
     [started] = await recordings_of(acs_control, call)
     assert started["options"]["recordingStateCallbackUri"] is None
     kept = json.loads(await read(archive_container, f"attention/consent.{safe_name(recording)}.json"))

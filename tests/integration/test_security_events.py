@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,10 +69,11 @@ async def post(stack: Stack, event: dict[str, Any], function: str = "recording_f
     """Deliver to the webhook itself, as somebody could who has its key."""
     url = f"{stack.url}/runtime/webhooks/EventGrid"
     parameters = {"functionName": function, "code": stack.keys.event_grid_key}
-    headers = {"aeg-event-type": "Notification"}
+    headers = {"aeg-event-type": "Notification", "content-type": "application/json"}
+    body = io.BytesIO(json.dumps([event]).encode())
     async with (
         aiohttp.ClientSession() as session,
-        session.post(url, params=parameters, json=[event], headers=headers) as answer,
+        session.post(url, params=parameters, data=body, headers=headers) as answer,
     ):
         return answer.status
 

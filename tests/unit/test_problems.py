@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import ArchiverError, InvalidRequest, ServiceError, SettingsError
+from shared.errors import ArchiverError, Fault, InvalidRequest, ServiceError, SettingsError, WrongState
 from shared.problems import problem
 
 
@@ -44,3 +44,24 @@ def test_the_services_errors_keep_their_code_and_message(status: int, answered: 
 @pytest.mark.parametrize(("error", "status"), [(SettingsError("x"), 503), (ArchiverError("x"), 500)])
 def test_every_other_error_has_an_answer_too(error: ArchiverError, status: int) -> None:
     assert problem(error).status == status
+
+
+def test_every_fault_of_the_body_has_a_pointer_to_it() -> None:
+    faults = (Fault("channelAffinity/0/channel", "too large"), Fault("roomId", "too long"))
+    found = problem(InvalidRequest("several", field="channelAffinity/0/channel", faults=faults))
+    assert found.body["errors"] == [
+        {"pointer": "#/channelAffinity/0/channel", "detail": "too large"},
+        {"pointer": "#/roomId", "detail": "too long"},
+    ]
+
+
+def test_a_wrong_state_is_named() -> None:
+    found = problem(WrongState("pause", "paused"))
+    assert (found.status, found.body["state"]) == (409, "paused")
+
+
+@pytest.mark.parametrize(("code", "message"), [("8553", "?"), ("400", "Recording is already in progress, one …")])
+def test_a_call_that_is_recorded_already_is_a_conflict(code: str, message: str) -> None:
+    found = problem(ServiceError(400, code, message))
+    assert (found.status, found.body["code"], found.body["serviceStatus"]) == (409, code, 400)
+    assert found.body["type"].endswith(":already-recording")

@@ -9,7 +9,7 @@ from azure.communication.callautomation import RecordingChannel, RecordingConten
 from shared.errors import InvalidRequest
 from shared.events import ChannelType, ContentType
 from shared.media import Format
-from shared.requests import COMBINATIONS, parse_start
+from shared.requests import COMBINATIONS, LONGEST_BODY, parse_start
 
 
 def start(**fields: object) -> bytes:
@@ -97,3 +97,76 @@ def test_participants_come_as_raw_ids_or_in_the_services_own_form() -> None:
         new="tolerated",
     )
     assert parse_start(body).audio_channel_participant_ordering == ["8:acs:a", "8:acs:b"]
+
+
+UNMIXED = {"recordingChannelType": "unmixed"}
+AFFINITY = [{"channel": 0, "participant": "8:acs:a"}, {"channel": 1, "participant": {"rawId": "8:acs:b"}}]
+
+
+@pytest.mark.parametrize(
+    ("fields", "paths"),
+    [
+        ({"recordingContentType": 1, "pauseOnStart": "yes"}, ["recordingContentType", "pauseOnStart"]),
+        ({"channelAffinity": [{"channel": 5}]}, ["channelAffinity/0/channel", "channelAffinity/0/participant"]),
+        ({"channelAffinity": [{"channel": True, "participant": {}}]}, 2),
+        (
+            {**UNMIXED, "channelAffinity": [AFFINITY[0], AFFINITY[0]]},
+            ["channelAffinity/1/channel", "channelAffinity/1/participant"],
+        ),
+        ({**UNMIXED, "channelAffinity": [AFFINITY[0]] * 6}, ["channelAffinity"]),
+        ({**UNMIXED, "audioChannelParticipantOrdering": ["a", {"rawId": "a"}]}, ["audioChannelParticipantOrdering/1"]),
+        ({**UNMIXED, "audioChannelParticipantOrdering": list("abcdef")}, ["audioChannelParticipantOrdering"]),
+        ({**UNMIXED, "audioChannelParticipantOrdering": [""]}, ["audioChannelParticipantOrdering/0"]),
+        ({"roomId": "r", "recordingFormatType": "ogg"}, ["roomId", "recordingFormatType"]),
+        ({"externalStorage": {}}, ["externalStorage/recordingDestinationContainerUrl"]),
+        ({"externalStorage": {"recordingStorageKind": "other", "recordingDestinationContainerUrl": "https://a/b"}}, 1),
+        ({"recordingStateCallbackUri": "https://user:password@example.com"}, ["recordingStateCallbackUri"]),
+        ({"recordingStateCallbackUri": "https://["}, ["recordingStateCallbackUri"]),
+        ({"consent": {"basis": "law"}}, ["consent/obtainedFrom", "consent/obtainedAt"]),
+    ],
+)
+def test_every_fault_is_named_by_its_place(fields: dict[str, object], paths: list[str] | int) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        parse_start(start(**fields))
+    found = [fault.path for fault in raised.value.faults]
+    assert len(found) == paths if isinstance(paths, int) else found == paths
+    assert raised.value.field == found[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("https://account.blob.core.windows.net/container?sv=2024&sig=secret", "without a SAS"),
+        ("https://account.blob.core.windows.net", "a container's address"),
+        ("https://account.blob.core.windows.net/container/folder", "a container's address"),
+        ("https:///container", "a container's address"),
+    ],
+)
+def test_external_storage_is_a_container_without_credentials(address: str, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words) as raised:
+        parse_start(start(externalStorage={"recordingDestinationContainerUrl": address}))
+    assert "secret" not in str(raised.value)
+
+
+def test_the_nearest_combinations_are_named() -> None:
+    with pytest.raises(InvalidRequest, match="nearest to this: audioVideo/mixed/mp4, audio/unmixed/wav"):
+        parse_start(start(recordingContentType="audioVideo", recordingChannelType="unmixed"))
+    with pytest.raises(InvalidRequest, match="audioVideo/any/wav cannot be recorded"):
+        parse_start(start(recordingContentType="audioVideo", recordingFormatType="wav"))
+
+
+def test_channels_are_given_by_affinity_and_ordering() -> None:
+    request = parse_start(start(**UNMIXED, channelAffinity=AFFINITY, audioChannelParticipantOrdering=["8:acs:c"]))
+    assert [(entry.channel, entry.participant) for entry in request.channel_affinity or ()] == [
+        (0, "8:acs:a"),
+        (1, "8:acs:b"),
+    ]
+
+
+def test_what_is_too_long_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="longer"):
+        parse_start(b" " * (LONGEST_BODY + 1))
+    consent = {"basis": "law", "obtainedAt": "2026-11-22T09:00:00Z", "obtainedFrom": [f"{n:0200}" for n in range(200)]}
+    with pytest.raises(InvalidRequest) as raised:
+        parse_start(start(consent=consent))
+    assert raised.value.field == "consent"

@@ -1,0 +1,94 @@
+"""The command `recordings attention`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.options import Json, Key, Url, run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_COLORS = {"critical": "red", "urgent": "red", "warning": "yellow", "notice": None}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    attention = typer.Typer(invoke_without_command=True)
+    attention.callback()(list_findings)
+    attention.command()(settle)
+    app.add_typer(attention, name="attention")
+
+
+def list_findings(context: typer.Context, url: Url = None, key: Key = None, json_output: Json = False) -> None:
+    """List what needs a person, the loudest first, with the hours left until the source is deleted."""
+    if context.invoked_subcommand is None:
+        run(_list(url, key, as_json=json_output))
+    else:
+        context.obj = {
+            name: value
+            for name, value in (("url", url), ("key", key))
+            if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
+        }
+
+
+def settle(
+    context: typer.Context,
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="The finding's id, as the list shows it.")],
+    url: Url = None,
+    key: Key = None,
+    json_output: Json = False,
+) -> None:
+    """Take a finding off the list; its evidence stays in the archive."""
+    # What stands before the command's name counts too, and more than the environment.
+    given = context.obj
+    run(_settle(identifier, given.get("url", url), given.get("key", key), as_json=json_output))
+
+
+async def _list(url: str | None, key: str | None, *, as_json: bool) -> None:
+    from cli.api import connected  # noqa: PLC0415 - --help is to be quick
+    from cli.text import say  # noqa: PLC0415
+
+    async with connected(url, key) as api:
+        found = (await api.ask("GET", "attention")).body
+    if as_json:
+        say(json.dumps(found, indent=2))
+        return
+    for finding in found["findings"]:
+        level = str(finding["severity"])
+        first, *others = lines(finding)
+        say(typer.style(first, fg=_COLORS.get(level), bold=level == "critical"))
+        for line in others:
+            say(line)
+    count = len(found["findings"])
+    say(f"{count} finding{'' if count == 1 else 's'}" if count else "nothing needs a person")
+
+
+def lines(finding: Mapping[str, Any]) -> list[str]:
+    """Return a finding as lines."""
+    from cli.text import hours, one_line  # noqa: PLC0415
+
+    return [
+        f"{one_line(finding['severity']):<8}  {hours(finding['hoursLeft'])} left  {one_line(finding['reason'])}",
+        f"    id         {one_line(finding['id'])}",
+        *(f"    recording  {one_line(finding[name])}" for name in ("recordingId",) if finding.get(name)),
+        *(f"    archive    {one_line(finding[name])}" for name in ("prefix",) if finding.get(name)),
+    ]
+
+
+async def _settle(identifier: str, url: str | None, key: str | None, *, as_json: bool) -> None:
+    from cli.api import connected, segment  # noqa: PLC0415
+    from cli.errors import CommandError  # noqa: PLC0415
+    from cli.text import one_line, say  # noqa: PLC0415
+
+    async with connected(url, key) as api:
+        answer = (await api.ask("DELETE", f"attention/{segment(identifier)}")).body
+    if as_json:
+        say(json.dumps(answer))
+    if not answer["settled"]:
+        raise CommandError(f"nothing on the list has the id {one_line(identifier)}")
+    if not as_json:
+        say(f"settled    {one_line(identifier)}")

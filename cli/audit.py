@@ -1,0 +1,167 @@
+"""Verification of all that is archived: it takes long, so how far it is can be kept in a file, to go on from there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from cli.api import segment
+from cli.errors import UsageError
+from cli.text import one_line, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.api import Api
+    from cli.progress import Progress
+
+PATIENCE = 240
+"""Seconds that one answer may take: the platform cuts a request after 230."""
+
+_VERSION = 1
+
+
+@dataclass(slots=True)
+class Audit:
+    """How far a verification of everything is.
+
+    Attributes
+    ----------
+    url, since
+        What is verified.
+    cursor
+        Of the page of the archive's list that is at work; None for the first.
+    done
+        Prefixes on that page that are verified.
+    recordings
+        How many are verified.
+    differing
+        Those that are not as their manifests say: recording, prefix, differences.
+    """
+
+    url: str
+    since: str
+    cursor: str | None = None
+    done: list[str] = field(default_factory=list)
+    recordings: int = 0
+    differing: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def resumed(cls, file: Path | None, url: str, since: str) -> Self:
+        """Return what a file says of how far it is; a new one where there is no file.
+
+        Raises
+        ------
+        UsageError
+            It cannot be read, or tells of another audit.
+        """
+        if file is None or not file.exists():
+            return cls(url, since)
+        try:
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            version = kept.pop("version")
+            audit = cls(**kept)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UsageError(f"--resume-file: {file} is not one that this command wrote") from error
+        if version != _VERSION or (audit.url, audit.since) != (url, since):
+            raise UsageError(
+                f"--resume-file: {file} tells of {audit.url} since {audit.since}: give another file, or remove it"
+            )
+        return audit
+
+    def keep(self, file: Path | None) -> None:
+        """Write how far it is; a crash leaves the file as it was or as it is to be.
+
+        Raises
+        ------
+        UsageError
+            It cannot be written.
+        """
+        if file is None:
+            return
+        draft = file.with_name(f"{file.name}.new")
+        try:
+            draft.write_text(json.dumps({"version": _VERSION, **asdict(self)}, indent=2), encoding="utf-8")
+            draft.replace(file)
+        except OSError as error:
+            raise UsageError(f"--resume-file: {file} cannot be written: {error.strerror}") from error
+
+    def forget(self, file: Path | None) -> None:
+        """Remove the file: all is verified."""
+        if file is not None:
+            file.unlink(missing_ok=True)
+
+    def told(self) -> str:
+        """Return how far it is, as a person says it."""
+        return f"{self.recordings} recordings verified since {self.since}, {len(self.differing)} differ"
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the outcome as a JSON object."""
+        return {"since": self.since, "recordings": self.recordings, "differing": self.differing}
+
+
+async def verify(api: Api, recording: str, progress: Progress) -> dict[str, Any]:
+    """Verify a recording, in as many requests as it takes; returns the reports as one."""
+    path, chunk = f"recordings/{segment(recording)}/verify", None
+    whole: dict[str, Any] | None = None
+    while True:
+        report = (await api.ask_again("POST", path, query={"chunk": chunk})).body
+        if whole is None:
+            whole = report
+        else:
+            whole["chunks"] += report["chunks"]
+            whole |= {"verifiedAt": report["verifiedAt"]}
+        if report["next"] is None:
+            found = differences(whole)
+            return whole | {"next": None, "verified": not found and report["verified"]}
+        chunk = str(report["next"])
+        progress.page(f"{one_line(recording)}: verified up to chunk {chunk}")
+
+
+def differences(report: dict[str, Any]) -> list[str]:
+    """Return everything that differs, on a line each."""
+    of_chunks = [
+        f"chunk {chunk['index']}: {one_line(difference)}"
+        for chunk in report["chunks"]
+        for difference in chunk["differences"]
+    ]
+    return [one_line(difference) for difference in report["differences"]] + of_chunks
+
+
+async def verify_all(api: Api, audit: Audit, file: Path | None, progress: Progress, *, quiet: bool) -> None:
+    """Verify all recordings of the archive's list, from where `audit` is.
+
+    Parameters
+    ----------
+    quiet
+        Whether what differs is only noted, not written.
+    """
+    audit.keep(file)
+    while True:
+        page = (await api.ask_again("GET", "archive", query={"since": audit.since, "cursor": audit.cursor})).body
+        for entry in page["recordings"]:
+            if entry["prefix"] not in audit.done:
+                await _verify_entry(api, entry, audit, progress, quiet=quiet)
+                audit.keep(file)
+                progress.step(f"{audit.told()}; at {entry['prefix']}")
+        if page["recordings"]:
+            progress.page(f"{audit.told()}; at {one_line(page['recordings'][-1]['prefix'][:10])}")
+        audit.cursor, audit.done = page["cursor"], []
+        if audit.cursor is None:
+            return
+        audit.keep(file)
+
+
+async def _verify_entry(api: Api, entry: dict[str, Any], audit: Audit, progress: Progress, *, quiet: bool) -> None:
+    report = await verify(api, entry["recordingId"] or entry["name"], progress)
+    found = differences(report)
+    if report["prefix"] != entry["prefix"]:
+        found.append(f"the app finds this recording at {one_line(report['prefix'])}, so what lies here is unverified")
+    audit.recordings += 1
+    audit.done.append(entry["prefix"])
+    if found:
+        audit.differing.append({"recordingId": entry["recordingId"], "prefix": entry["prefix"], "differences": found})
+    if not quiet:
+        for line in found:
+            say(f"{one_line(entry['prefix'])}: {line}")

@@ -1,0 +1,159 @@
+"""What recordings are made of, in memory: a table, a service and an archive that do as they are told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError, ServiceRequestError
+
+from shared.catalog import NO_MANIFEST, ManifestVersion
+from shared.control import Recording
+from shared.errors import ServiceError
+from shared.ledger import Ledger
+from shared.manifest import ArchivedChunk, Manifest, MediaFile, Status
+from shared.recordings import Recordings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from azure.data.tables.aio import TableClient
+
+    from shared.catalog import Catalog
+    from shared.control import Control, Repeatability
+    from shared.requests import StartRecording
+
+NOW = datetime(2026, 11, 22, 9, 15, tzinfo=UTC)
+RETENTION = timedelta(hours=24)
+NOT_FOUND = ServiceError(404, "8522", "Recording not found.")
+
+
+class MemoryTable:
+    """A table of Azure Table Storage, as far as the ledger uses one."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], dict[str, Any]] = {}
+        self.away = False
+
+    async def create_entity(self, entity: dict[str, Any]) -> None:
+        self._reached()
+        key = (entity["PartitionKey"], entity["RowKey"])
+        if key in self.rows:
+            raise ResourceExistsError
+        self.rows[key] = dict(entity)
+
+    async def upsert_entity(self, entity: dict[str, Any], mode: object) -> None:
+        self._reached()
+        self.rows.setdefault((entity["PartitionKey"], entity["RowKey"]), {}).update(entity)
+
+    async def get_entity(self, partition: str, row: str) -> dict[str, Any]:
+        self._reached()
+        if (partition, row) not in self.rows:
+            raise ResourceNotFoundError
+        return dict(self.rows[partition, row])
+
+    async def delete_entity(self, partition: str, row: str) -> None:
+        self._reached()
+        self.rows.pop((partition, row), None)
+
+    async def query_entities(self, _: str, parameters: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
+        self._reached()
+        for (partition, _row), entity in sorted(self.rows.items()):
+            if partition == parameters["partition"]:
+                yield dict(entity)
+
+    def _reached(self) -> None:
+        if self.away:
+            raise ServiceRequestError("no route")
+
+
+class MemoryCatalog:
+    """The archive's manifests by prefix."""
+
+    def __init__(self) -> None:
+        self.manifests: dict[str, Manifest] = {}
+        self.asked: list[str] = []
+        self.away = False
+
+    async def read_manifest(self, prefix: str) -> ManifestVersion:
+        self.asked.append(prefix)
+        if self.away:
+            raise ServiceRequestError("no route")
+        manifest = self.manifests.get(prefix)
+        return NO_MANIFEST if manifest is None else ManifestVersion(manifest, "etag")
+
+
+class Service:
+    """The service; what it says of the one recording, and how it refuses operations, is set by the test."""
+
+    def __init__(self) -> None:
+        self.says: str | ServiceError = "active"
+        self.refuses: ServiceError | None = None
+        self.then_says: str | ServiceError | None = None
+        self.asked: list[str] = []
+        self.repeatabilities: list[Repeatability] = []
+
+    async def start(self, _: StartRecording, repeatability: Repeatability) -> Recording:
+        self.repeatabilities.append(repeatability)
+        if self.refuses is not None:
+            raise self.refuses
+        return Recording(f"recording{len(self.repeatabilities)}", "inactive", "azureCommunicationServices")
+
+    async def get(self, recording_id: str) -> Recording:
+        if isinstance(self.says, ServiceError):
+            raise self.says
+        return Recording(recording_id, self.says, "azureCommunicationServices")
+
+    async def pause(self, _: str) -> None:
+        self._do("pause")
+
+    async def resume(self, _: str) -> None:
+        self._do("resume")
+
+    async def stop(self, _: str) -> None:
+        self._do("stop")
+
+    def _do(self, operation: str) -> None:
+        self.asked.append(operation)
+        if self.then_says is not None:
+            self.says = self.then_says
+        if self.refuses is not None:
+            raise self.refuses
+
+
+class Parts:
+    """Recordings on parts in memory."""
+
+    def __init__(self) -> None:
+        self.table, self.catalog, self.service = MemoryTable(), MemoryCatalog(), Service()
+        self.now = NOW
+        self.ledger = Ledger(cast("TableClient", self.table), now=lambda: self.now)
+        self.recordings = Recordings(
+            cast("Control", self.service),
+            self.ledger,
+            cast("Catalog", self.catalog),
+            retention=RETENTION,
+            now=lambda: self.now,
+        )
+
+
+def manifest(*archived: bool, last: str = "SessionEnded", start: datetime = NOW) -> Manifest:
+    """A manifest with a chunk for each argument, archived or not."""
+    chunks = tuple(
+        ArchivedChunk(
+            index=index,
+            document_id=f"document{index}",
+            end_reason="ChunkMaximumSizeExceeded" if index < len(archived) - 1 else last,
+            archived_at="2026-11-22T09:20:00.000000Z" if done else None,
+            content=MediaFile(blob="b", size=100, md5="0", sha256="0") if done else None,
+        )
+        for index, done in enumerate(archived)
+    )
+    complete = all(archived) and last == "SessionEnded"
+    return Manifest(
+        recording_id="recording1",
+        status=Status.COMPLETE if complete else Status.PARTIAL,
+        start_time=start.isoformat().replace("+00:00", "Z"),
+        duration_ms=60_000,
+        chunks=chunks,
+    )

@@ -35,7 +35,7 @@ GIB = 1024 * MIB
 COUNTED = 50
 """Recordings whose storage requests are counted; the proxy that counts would slow down the rest."""
 
-HOSTS_RATE = 500_000
+HOSTS_RATE = 2_000_000
 """Bytes a second for each connection in the case of several hosts: so few that the machine is not what limits them."""
 
 _PATIENCE = 300.0
@@ -166,7 +166,7 @@ async def events(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Outcome
 
 async def hosts(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Outcome]:
     """Let 1, 2 and 4 hosts work on one queue while the source limits each connection."""
-    count, size = (8, 4 * MIB) if quick else (48, 8 * MIB)
+    count, size = (12, 16 * MIB) if quick else (48, 16 * MIB)
     alone: float | None = None
     for number in (1, 2) if quick else (1, 2, 4):
         # A host that found nothing looks again within this time; in host.json it is longer.
@@ -326,9 +326,11 @@ async def _events(stack: Stack, count: int) -> list[dict[str, Any]]:
     all_caught = asyncio.Event()
 
     async def catch(request: web.Request) -> web.Response:
-        for event in await request.json():
-            if event["eventType"].endswith("RecordingFileStatusUpdated"):
-                caught.append({"topic": "/subscriptions/bench", "metadataVersion": "1", **event})
+        caught.extend(
+            {"topic": "/subscriptions/bench", "metadataVersion": "1", **event}
+            for event in await request.json()
+            if event["eventType"].endswith("RecordingFileStatusUpdated")
+        )
         if len(caught) == count:
             all_caught.set()
         return web.Response()

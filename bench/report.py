@@ -139,12 +139,11 @@ def write(folder: Path, results: Results) -> None:
 
 def _table(case: str, title: str, rows: Sequence[Row], missing: Mapping[str, str]) -> list[str]:
     lines = [f"## {case}: {title}", ""]
-    if any(row.more for row in rows):
-        lines += _own_figures(rows)
-    else:
-        lines += _copies(rows)
-    lines += [f"{'' if rows else chr(10)}{name} has no row: {why}." for name, why in missing.items()]
-    return [*lines, *_ratios(rows), ""]
+    if rows:
+        lines += _own_figures(rows) if rows[0].more else _copies(rows)
+    for sentence in (*[f"{name} has no row: {why}." for name, why in missing.items()], *_ratios(rows)):
+        lines += [sentence, ""]
+    return lines
 
 
 def _copies(rows: Sequence[Row]) -> list[str]:
@@ -164,25 +163,24 @@ def _copies(rows: Sequence[Row]) -> list[str]:
 
 
 def _own_figures(rows: Sequence[Row]) -> list[str]:
-    names = [name for name, value in rows[0].more.items() if not isinstance(value, dict)]
-    lines = [
-        f"| contender | {' | '.join(_TITLES.get(name, name) for name in names)} | MB/s | wall, s | CPU, s/GiB "
-        "| peak over idle, MiB | runs |",
-        f"|---|{'---|' * len(names)}---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {row.contender} | {' | '.join(f'{row.more.get(name):g}' for name in names)} | {_number(row.mb_s, 0)} "
-        f"| {row.wall_s:.2f} | {_number(row.cpu_s_per_gib, 2)} | {_number(row.peak_mib_over_idle, 0)} | {row.runs} |"
-        for row in rows
-    ]
-    lines.append("")
+    columns: dict[str, list[str]] = {"contender": [row.contender for row in rows]}
+    for name, value in rows[0].more.items():
+        if not isinstance(value, dict):
+            columns[_TITLES.get(name, name)] = [f"{row.more[name]:g}" for row in rows]
+    columns["MB/s"] = [_number(row.mb_s, 0) for row in rows]
+    columns["wall, s"] = [f"{row.wall_s:.2f}" for row in rows]
+    columns["CPU, s/GiB"] = [_number(row.cpu_s_per_gib, 2) for row in rows]
+    columns["peak over idle, MiB"] = [_number(row.peak_mib_over_idle, 0) for row in rows]
+    columns["runs"] = [str(row.runs) for row in rows]
+    told = {title: values for title, values in columns.items() if any(values)}
+    lines = [f"| {' | '.join(told)} |", f"|{'---|' * len(told)}"]
+    lines += [f"| {' | '.join(values)} |" for values in zip(*told.values(), strict=True)]
     for row in rows:
         for name, value in row.more.items():
             if isinstance(value, dict):
-                lines += [f"| {_TITLES.get(name, name)} | |", "|---|---|"]
+                lines += ["", f"| {_TITLES.get(name, name)} | |", "|---|---|"]
                 lines += [f"| {kind} | {number:g} |" for kind, number in value.items()]
-                lines.append("")
-    return lines
+    return [*lines, ""]
 
 
 _TITLES = {

@@ -146,7 +146,10 @@ SMALL, BLOCKS = 60_000, 1_600_000
 """Bytes of a file that is sent in one request, and of one that is staged in two blocks of 1 MiB."""
 
 _ONCE: dict[str, Any] = {"times": 1}
-_OFTEN: dict[str, Any] = {"times": 6}  # more than one try bears in place, so that the message goes back to the queue
+# More than one try bears in place, so that the message goes back to the queue. Some are not borne in place at all.
+_OFTEN: dict[str, Any] = {"times": 6}
+_OFTEN_NOT_BORNE: dict[str, Any] = {"times": 3}
+_NOT_BORNE = {"404", "a page with 200", "a page with 400", "an empty file"}
 _EVER: dict[str, Any] = {"times": None}
 
 # A fault, what it takes at the media and at the metadata, and what comes of it when it never ends.
@@ -185,7 +188,8 @@ def _source_cells() -> Iterator[Cell]:
             order = {**fault, **(at_metadata if stage is Stage.METADATA else {}), "target": target}
             goes_on = stage is Stage.MEDIA and name in _GOES_ON
             yield Cell(fault=name, order={**order, **_ONCE}, **common)
-            yield Cell(fault=f"{name}, 6 times", order={**order, **_OFTEN}, **common)
+            often = _OFTEN_NOT_BORNE if name in _NOT_BORNE else _OFTEN
+            yield Cell(fault=f"{name}, again and again", order={**order, **often}, **common)
             outcome = Outcome.ARCHIVED if goes_on else ever
             yield Cell(fault=f"{name}, for ever", order={**order, **_EVER}, outcome=outcome, **common)
         for name, fault in _MILD.items():

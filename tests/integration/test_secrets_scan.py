@@ -102,7 +102,6 @@ async def ask_everything(stack: Stack, host: FunctionsHost) -> dict[str, str]:
     event = forged(f"{stack.acs.endpoint}/v1/objects/x/content/video")
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
 
-
         async def ask(method: str, path: str) -> None:
             body: dict[str, Any] | None = {"serverCallId": uuid4().hex} if path == "recordings" else None
             async with session.request(method, f"{host.url}/api/{path}", json=body, headers=key) as answer:

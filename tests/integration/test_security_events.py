@@ -171,7 +171,9 @@ async def test_an_event_of_50_mb_is_shown_and_nowhere_copied(
     assert log.stat().st_size - logged < 64 * 1024
 
 
-@pytest.mark.parametrize("trick", ["../../x", "..\\..\\x", "/etc/x", "..%2f..%2fx", "a/../../b", ".", "..", "\u202egpj"])
+@pytest.mark.parametrize(
+    "trick", ["../../x", "..\\..\\x", "/etc/x", "..%2f..%2fx", "a/../../b", ".", "..", "\u202egpj"]
+)
 async def test_ids_that_look_like_paths_stay_in_the_recordings_own_place(trick: str, parts: Parts) -> None:
     truth = await parts.recording()
     event = parts.event(truth)

@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 
 from shared import limits
 from shared.attention import Attention
+from shared.callbacks import parse_callbacks
 from shared.catalog import Catalog
-from shared.errors import InvalidEvent
+from shared.errors import InvalidEvent, InvalidRequest
 from shared.events import check_event
 from shared.intake import Intake
 from shared.ledger import Facts
 from shared.messages import ChunkMessage
 from shared.origins import TrustedOrigins
+from shared.requests import parse_start
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -116,7 +118,9 @@ def real() -> dict[str, Any]:
 
 TEXT = st.one_of(
     st.text(st.characters(), max_size=30),  # half surrogate pairs too
-    st.sampled_from(["../../x", "..", "\x00", "\u202e", "a/b\\c", "%2e%2e", "__proto__", "~" * 300, "\ud800", "é" * 2000]),
+    st.sampled_from(
+        ["../../x", "..", "\x00", "\u202e", "a/b\\c", "%2e%2e", "__proto__", "~" * 300, "\ud800", "é" * 2000]
+    ),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
@@ -251,3 +255,12 @@ def test_a_message_that_leads_elsewhere_is_refused(prefix: str) -> None:
     }
     with pytest.raises(InvalidEvent, match="prefix"):
         ChunkMessage.from_json(json.dumps(body))
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'{"serverCallId":'])
+def test_a_request_that_is_nested_deep_is_refused(opening: bytes) -> None:
+    for levels in (300, 20_000):
+        with pytest.raises(InvalidRequest):
+            parse_start(opening * levels)
+        with pytest.raises(InvalidRequest):
+            parse_callbacks(opening * levels, NOW)

@@ -64,7 +64,9 @@ def test_what_is_trusted_is_what_the_client_connects_to(before: str, after: str)
     assert reached.password is None
 
 
-@pytest.mark.parametrize("host", ["evil.example%2f.asm.skype.com", "evil.example;.asm.skype.com", "[::1].asm.skype.com"])
+@pytest.mark.parametrize(
+    "host", ["evil.example%2f.asm.skype.com", "evil.example;.asm.skype.com", "[::1].asm.skype.com"]
+)
 def test_a_host_of_other_characters_is_not_trusted(host: str) -> None:
     with pytest.raises(UntrustedOrigin):
         ORIGINS.check(f"https://{host}/v1")
@@ -88,7 +90,17 @@ async def test_a_deeply_nested_metadata_file_is_not_ready(session: aiohttp.Clien
 
 
 NAMES = st.text(st.characters()) | st.sampled_from(
-    ["\x00", "\ud800", "\udfff\ud800", "\u202eevil", "8:acs:" + "x" * 100_000, "__proto__", "constructor", '"},{"', "\n\r"]
+    [
+        "\x00",
+        "\ud800",
+        "\udfff\ud800",
+        "\u202eevil",
+        "8:acs:" + "x" * 100_000,
+        "__proto__",
+        "constructor",
+        '"},{"',
+        "\n\r",
+    ]
 )
 
 

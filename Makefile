@@ -24,7 +24,7 @@ run: setup ## Start the local stack and keep it up; HOST=func uses Azure Functio
 	@$(BIN)/python -m local up --functions-host $(HOST) $(ARGS)
 
 test: setup $(CHECKOV_STAMP) ## Run all tests: unit, integration and faults, on the real local stack
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 test-unit: $(PYTHON_STAMP) ## Run the unit tests only; they start no process
 	$(BIN)/python -m pytest tests/unit $(ARGS)

@@ -235,6 +235,10 @@ def _surroundings() -> list[str]:
         "Every run has a process and an empty Azurite of its own; contenders take turns. Figures are medians, the peak "
         "is the highest; a peer's is that of its whole process. `read-limit` and `curl` write nothing to storage, "
         "`azcopy` uploads what curl has downloaded, and requests are those that storage answered.",
+        "",
+        "In cases of the whole app CPU time and memory are those of its host, which has archived some recordings before; "
+        "requests are counted at a proxy for some more recordings after the measurement, and figures are those of the "
+        "median round.",
     ]
 
 

@@ -86,10 +86,18 @@ class Arena:
             pass
 
     async def findings(self) -> list[dict[str, Any]]:
-        """What an operator sees."""
-        async with self.app.get("attention") as answer:
-            answer.raise_for_status()
-            found: list[dict[str, Any]] = (await answer.json())["findings"]
+        """What an operator sees, once a host that is being started answers."""
+
+        async def look() -> list[dict[str, Any]] | None:
+            try:
+                async with self.app.get("attention") as answer:
+                    return list((await answer.json())["findings"]) if answer.ok else None
+            except aiohttp.ClientError:
+                return None
+
+        async with asyncio.timeout(30):
+            while (found := await look()) is None:
+                await asyncio.sleep(0.2)
         return found
 
     async def sweep(self, host: FunctionsHost | None = None) -> None:

@@ -22,7 +22,8 @@ from bench.processes import Usage, forget_peak
 from bench.runs import RunFailed
 from bench.services import PROJECT
 from local import ports
-from local.stack import ARCHIVE_CONTAINER, CHUNK_QUEUE, EVENT_FUNCTION, Stack, StackOptions
+from local.provisioning import ARCHIVE_CONTAINER, CHUNK_QUEUE
+from local.stack import EVENT_FUNCTION, Stack, StackOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -266,7 +267,7 @@ async def _record(stack: Stack, count: int, size: int) -> list[str]:
 
 
 async def _warm_up(stack: Stack, number: int) -> int:
-    """Let hosts do once what they do: what they import then is theirs while idle. Return how many recordings it took."""
+    """Archive some recordings, so that what hosts import at first use counts as idle; return how many."""
     recordings = 8 * number
     await _announce(stack, await _record(stack, recordings, 200 * KIB))
     await _until_archived(stack)

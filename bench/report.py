@@ -236,9 +236,9 @@ def _surroundings() -> list[str]:
         "is the highest; a peer's is that of its whole process. `read-limit` and `curl` write nothing to storage, "
         "`azcopy` uploads what curl has downloaded, and requests are those that storage answered.",
         "",
-        "In cases of the whole app CPU time and memory are those of its host, which has archived some recordings before; "
-        "requests are counted at a proxy for some more recordings after the measurement, and figures are those of the "
-        "median round.",
+        "In cases of the whole app CPU time and memory are those of its hosts, which have archived some recordings "
+        "before; requests are counted at a proxy for some more recordings after the measurement, and figures are those "
+        "of the median round.",
     ]
 
 

@@ -104,8 +104,9 @@ def azurite(
     queue_port: Port = 10001,
     table_port: Port = 10002,
 ) -> None:
-    """Run only Azurite, the storage emulator, until Ctrl-C."""
+    """Run only Azurite, the storage emulator, with the app's containers and queue, until Ctrl-C."""
     from local.azurite import Azurite, AzuriteOptions  # noqa: PLC0415
+    from local.provisioning import provision  # noqa: PLC0415
     from local.supervision import Supervisor  # noqa: PLC0415
 
     async def serve() -> int:
@@ -117,6 +118,7 @@ def azurite(
             table_port=table_port,
         )
         async with Supervisor(str(folder)) as supervisor, Azurite(options, supervisor) as service:
+            await provision(service.connection_string)
             typer.echo(f"Azurite serves {options.folder}. Its connection string:\n{service.connection_string}")
             return await service.wait()
 

@@ -18,8 +18,9 @@ from local import archive
 from local.choices import Moment
 from local.listener import listening
 from local.problems import LocalProblem
+from local.provisioning import ARCHIVE_CONTAINER
 from local.report import show_verification
-from local.stack import ARCHIVE_CONTAINER, PROJECT, Stack, StackOptions
+from local.stack import PROJECT, Stack, StackOptions
 from local.verification import verify
 
 if TYPE_CHECKING:

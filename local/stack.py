@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
@@ -32,6 +31,7 @@ from local.functions_host import program as functions_host_program
 from local.host.errors import SettingsError
 from local.host.keys import Keys, load_or_create
 from local.problems import LocalProblem
+from local.provisioning import ARCHIVE_CONTAINER, DEAD_LETTER_CONTAINER, provision
 from local.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 PROJECT = Path(__file__).resolve().parent.parent
-ARCHIVE_CONTAINER = "recordings"
-DEAD_LETTER_CONTAINER = "dead-letters"
-CHUNK_QUEUE = "recording-chunks"
 TOPIC = "acs"
 SUBSCRIPTION = "recording-files"
 EVENT_FUNCTION = "recording_file_status_updated"
@@ -234,7 +231,7 @@ class Stack:
             self._supervisor,
         )
         await self._exits.enter_async_context(self.azurite)
-        await self._provision()
+        await provision(self.storage)
         self._progress(f"Azurite keeps the archive in {options.folder / 'azurite'}")
         self.eventgrid = await self._exits.enter_async_context(
             EventGridEmulator(EventGridOptions(port=eventgrid_port), clock=self.clock)
@@ -267,16 +264,6 @@ class Stack:
     async def _stop_hosts(self) -> None:
         for host in self._hosts:
             await host.stop()
-
-    async def _provision(self) -> None:
-        async with self.blob_service() as blobs:
-            for container in (ARCHIVE_CONTAINER, DEAD_LETTER_CONTAINER):
-                try:
-                    await blobs.create_container(container)
-                except ResourceExistsError:
-                    continue
-        async with self.queue_service() as queues:
-            await queues.create_queue(CHUNK_QUEUE)
 
     async def subscribe(
         self,

@@ -14,7 +14,8 @@ from azure.core.credentials import AzureKeyCredential
 from azure.data.tables.aio import TableServiceClient
 
 from local import ports
-from local.stack import ARCHIVE_CONTAINER, CHUNK_QUEUE, DEAD_LETTER_CONTAINER, Stack, StackOptions
+from local.provisioning import ARCHIVE_CONTAINER, CHUNK_QUEUE, DEAD_LETTER_CONTAINER
+from local.stack import Stack, StackOptions
 from shared.attention import Attention
 from shared.catalog import Catalog
 from shared.chunk_queue import ChunkQueue

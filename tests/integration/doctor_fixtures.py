@@ -18,7 +18,8 @@ from yarl import URL
 
 from local.eventgrid.retries import EndpointType
 from local.eventgrid.subscriptions import DeadLetterDestination, EventFilter, RetryPolicy, SubscriptionSettings
-from local.stack import DEAD_LETTER_CONTAINER, EVENT_FUNCTION, SUBSCRIPTION, TOPIC
+from local.provisioning import DEAD_LETTER_CONTAINER
+from local.stack import EVENT_FUNCTION, SUBSCRIPTION, TOPIC
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -16,7 +16,7 @@ EPOCH = 0.1
 _STARVED = 0.2
 _FULL_GAIN = 0.7
 _SOME_GAIN = 0.25
-_HOLD = 4.0
+_HOLD = 0.5
 _LONGEST_HOLD = 60.0
 
 
@@ -25,7 +25,8 @@ class Pace:
 
     It starts with one. While reading is what the copy waits for, more are tried. A step that gains nearly as much as
     it adds shows a source that limits each connection, so the next step is a large one; a step that gains little is
-    taken back and not tried again for a while. While the copy waits for storage or digests, nothing is added.
+    taken back and not tried again for a while, longer each time. While the copy waits for storage or digests, nothing
+    is added. The epoch right after a step is not judged: its new connections are still being made.
 
     Parameters
     ----------
@@ -38,6 +39,7 @@ class Pace:
         self._before: tuple[int, float] | None = None
         self._quiet_until = 0.0
         self._hold = _HOLD
+        self._settling = False
         self.readers = 1
 
     def observe(self, now: float, rate: float, starved: float) -> None:
@@ -52,6 +54,9 @@ class Pace:
         starved
             Share of the connections' time, 0 to 1, spent waiting for a free buffer.
         """
+        if self._settling:
+            self._settling = False
+            return
         if self._before is not None:
             self._judge(now, rate, starved)
         if starved > _STARVED or now < self._quiet_until or self.readers >= self._limit:
@@ -84,6 +89,7 @@ class Pace:
     def _grow(self, readers: int, rate: float) -> None:
         if self.readers < self._limit:
             self._before = (self.readers, rate)
+            self._settling = True
             self.readers = min(readers, self._limit)
 
 

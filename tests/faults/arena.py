@@ -144,7 +144,9 @@ class Arena:
 
 
 @asynccontextmanager
-async def arena(folder: Path, *, clock_rate: float = 20, queue_lease: float = 3, **settings: str) -> AsyncIterator[Arena]:
+async def arena(
+    folder: Path, *, clock_rate: float = 20, queue_lease: float = 3, **settings: str
+) -> AsyncIterator[Arena]:
     """Start a stack whose app reaches its storage through a proxy.
 
     Parameters

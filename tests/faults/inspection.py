@@ -101,15 +101,15 @@ async def all_differences(container: ContainerClient, truths: list[dict[str, Any
     """Return, by recordingId, how recordings differ from what the service had; those that do not are left out."""
     inventory = await Inventory.of(container)
     found = await _each(truths, inventory.differences)
-    return {
-        truth["recordingId"]: differences for truth, differences in zip(truths, found, strict=True) if differences
-    }
+    return {truth["recordingId"]: differences for truth, differences in zip(truths, found, strict=True) if differences}
 
 
 async def complete_count(container: ContainerClient) -> int:
     """Return how many manifests say that they are complete: a listing tells, so it can be asked often."""
     blobs = container.list_blobs(include=["metadata"])
-    return sum([blob.name.endswith(MANIFEST) and (blob.metadata or {}).get("status") == "complete" async for blob in blobs])
+    return sum(
+        [blob.name.endswith(MANIFEST) and (blob.metadata or {}).get("status") == "complete" async for blob in blobs]
+    )
 
 
 async def _read(container: ContainerClient, name: str) -> bytes:

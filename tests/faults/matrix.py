@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-PATIENCE = 75.0
+PATIENCE = 150.0
 """Seconds in which what mends itself has to be archived."""
 
-AFTERWARDS = 30.0
+AFTERWARDS = 60.0
 """Seconds in which what waits has to be archived once its fault is gone."""
 
 CALLS_AT_ONCE = 6
@@ -296,6 +296,3 @@ def _about(
         or (prefix is not None and finding.get("prefix") == prefix)
         or finding.get("documentId") in documents
     ]
-
-
-

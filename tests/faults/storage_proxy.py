@@ -142,7 +142,8 @@ class StorageProxy:
     def connection_string(self) -> str:
         """Connection string of the account behind it."""
         addresses = "".join(
-            f"{service.capitalize()}Endpoint=http://127.0.0.1:{port}/{ACCOUNT};" for service, port in self._ports.items()
+            f"{service.capitalize()}Endpoint=http://127.0.0.1:{port}/{ACCOUNT};"
+            for service, port in self._ports.items()
         )
         return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};{addresses}"
 

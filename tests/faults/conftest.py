@@ -1,0 +1,65 @@
+"""The fault matrix is run once; each of its cells is a test. Prints the tables, and writes them into a page on demand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults import report
+from tests.faults.arena import arena
+from tests.faults.cells import CELLS
+from tests.faults.matrix import run_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from _pytest.terminal import TerminalReporter
+
+    from tests.faults.arena import Arena
+    from tests.faults.matrix import Result
+
+OPTION = "--fault-report"
+CELL = "fault cell"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(OPTION, metavar="FILE", type=Path, help="write the fault matrix, as found, into this page")
+
+
+@pytest.fixture(scope="session")
+async def matrix(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, Result]:
+    """What came of the cells that were asked for, by key."""
+    asked = {item.callspec.params["cell"] for item in request.session.items if _is_cell(item)}  # type: ignore[attr-defined]
+    async with arena(tmp_path_factory.mktemp("matrix")) as stack:
+        results = await run_matrix(stack, [cell for cell in CELLS if report.key(cell) in asked])
+    found = {report.key(result.cell): result for result in results}
+    page: Path | None = request.config.getoption(OPTION, default=None)
+    if page is not None:
+        report.write(page, {key: report.shown(result.outcome) for key, result in found.items()})
+    return found
+
+
+@pytest.fixture(scope="module")
+async def own_arena(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena]:
+    """A stack for a module that does worse things to it than others could bear."""
+    async with arena(tmp_path_factory.mktemp("arena"), clock_rate=60) as running:
+        yield running
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    found = dict(
+        value.split("\t")
+        for reports in terminalreporter.stats.values()
+        for one in reports
+        for name, value in getattr(one, "user_properties", ())
+        if name == CELL
+    )
+    if found:
+        terminalreporter.section("fault matrix")
+        terminalreporter.write_line(report.tables(found))
+
+
+def _is_cell(item: pytest.Item) -> bool:
+    return "cell" in getattr(getattr(item, "callspec", None), "params", {})

@@ -1,0 +1,30 @@
+"""Whatever fails, wherever it fails: a recording is archived, whole and once, or it is seen to wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults import report
+from tests.faults.cells import CELLS
+from tests.faults.conftest import CELL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.faults.matrix import Result
+
+EXPECTED = report.expected()
+
+
+# The first cell waits for all of them.
+@pytest.mark.timeout(420)
+@pytest.mark.parametrize("cell", [report.key(cell) for cell in CELLS])
+def test_what_fails_is_archived_or_seen(
+    matrix: dict[str, Result], cell: str, record_property: Callable[[str, object], None]
+) -> None:
+    result = matrix[cell]
+    record_property(CELL, f"{cell}\t{report.shown(result.outcome)}")
+    assert report.shown(result.outcome) == EXPECTED[cell], result.notes
+    assert result.hits, "the fault was never met, so nothing is known"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from shared.errors import InvalidEvent
-from shared.events import UtcDatetime, WireModel
+from shared.events import WireModel, read_data, read_envelope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,13 +79,6 @@ class _Data(WireModel):
     is_rooms_call: bool | None = None
 
 
-class _Envelope(WireModel):
-    id: Annotated[str, Field(min_length=1)]
-    event_type: str
-    event_time: UtcDatetime | None = None
-    data: dict[str, Any]
-
-
 _CHANGES = {CALL_STARTED.lower(): CallChange.STARTED, CALL_ENDED.lower(): CallChange.ENDED}
 CALL_EVENTS = frozenset(_CHANGES)
 """The types of the events that are read here, in lower case."""
@@ -106,13 +99,11 @@ def parse_call(event: Mapping[str, Any], received_at: datetime) -> CallEvent:
     InvalidEvent
         It is of another type, or a field is missing or wrong; the message names it.
     """
-    if "specversion" in event:
-        event = {**event, "eventType": event.get("type"), "eventTime": event.get("time")}
-    envelope = _read(_Envelope, event)
+    envelope = read_envelope(event)
     change = _CHANGES.get(envelope.event_type.lower())
     if change is None:
         raise InvalidEvent(f"an event of type {envelope.event_type[:200]!r} is neither {CALL_STARTED} nor {CALL_ENDED}")
-    data = _read(_Data, envelope.data, "data.")
+    data = read_data(_Data, envelope)
     person = data.started_by.communication_identifier if data.started_by else None
     group = data.group.id if data.group else None
     return CallEvent(
@@ -127,14 +118,3 @@ def parse_call(event: Mapping[str, Any], received_at: datetime) -> CallEvent:
         is_two_party=data.is_two_party,
         is_rooms_call=data.is_rooms_call,
     )
-
-
-def _read[M: WireModel](model: type[M], value: object, path: str = "") -> M:
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{path}{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False, include_context=False)
-        )
-        raise InvalidEvent(f"the event is not of a known form: {faults}") from None

@@ -109,7 +109,7 @@ class _Data(WireModel):
     storage_type: Text | None = None
 
 
-class _Envelope(WireModel):
+class Envelope(WireModel):
     """What both schemas carry, under the Event Grid schema's names."""
 
     id: Annotated[Text, Field(min_length=1)]
@@ -150,6 +150,18 @@ class RecordingFiles:
     format: str | None
     storage_type: str | None
     chunks: tuple[Chunk, ...]
+
+
+def read_envelope(event: Mapping[str, Any]) -> Envelope:
+    """Read what an event of either schema is wrapped in; raises `InvalidEvent`, naming the field."""
+    if "specversion" in event:
+        event = {**event, "eventType": event.get("type"), "eventTime": event.get("time")}
+    return _read(Envelope, event)
+
+
+def read_data[M: WireModel](model: type[M], envelope: Envelope) -> M:
+    """Read an event's data; raises `InvalidEvent`, naming the field."""
+    return _read(model, envelope.data, "data.")
 
 
 def check_event(event: Mapping[str, Any], resource_id: str | None) -> None:
@@ -195,10 +207,10 @@ def parse_recording_files(event: Mapping[str, Any], received_at: datetime) -> Re
     InvalidEvent
         It is no `RecordingFileStatusUpdated` event, or a field is missing or wrong; the message names it.
     """
-    envelope = _read(_Envelope, _event_grid_names(event))
+    envelope = read_envelope(event)
     if envelope.event_type.lower() != RECORDING_FILE_STATUS_UPDATED.lower():
         raise InvalidEvent(f"an event of type {envelope.event_type[:200]!r} is not {RECORDING_FILE_STATUS_UPDATED}")
-    data = _read(_Data, envelope.data, "data.")
+    data = read_data(_Data, envelope)
     ids = subject_ids(envelope.subject)
     recording_id, call_id = data.recording_id or ids.get("recordingid"), ids.get("call")
     if not recording_id and not call_id:
@@ -238,12 +250,6 @@ def subject_ids(subject: str) -> dict[str, str]:
         elif current is not None:
             current.append(part)
     return {key: "/".join(parts) for key, parts in found.items() if any(parts)}
-
-
-def _event_grid_names(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "specversion" not in event:
-        return event
-    return {**event, "eventType": event.get("type"), "eventTime": event.get("time"), "topic": event.get("source")}
 
 
 def _distinct(chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:

@@ -42,7 +42,7 @@ def soak(
 
 
 async def _rounds(seed: int, seconds: float, console: Console) -> Tally:
-    seeds = Random(seed)  # noqa: S311 - has to be repeatable
+    seeds = Random(seed)
     total = Tally()
     # Kept: whoever finds something lost wants the archive and the logs.
     folder = Path(tempfile.mkdtemp(prefix="soak-"))

@@ -1,7 +1,7 @@
 """Many recordings at once while everything fails at random: a plan made from a seed, and what came of it.
 
-The same seed gives the same recordings, faults and kills. When each is met depends on the machine: kills come at numbers
-of requests to storage, not at times, so that a slow machine is hit as often as a quick one.
+The same seed gives the same recordings, faults and kills. When each is met depends on the machine: kills come at
+numbers of requests to storage, not at times, so that a slow machine is hit as often as a quick one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from local.eventgrid.errors import EventGridError
 from shared.names import safe_name
 from tests.faults.cells import SPOTS, Stage
 from tests.faults.inspection import all_differences, complete_count
-from tests.faults.storage_proxy import StorageFault, When
+from tests.faults.storage_proxy import Operation, StorageFault, When
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +105,7 @@ class Plan:
     @classmethod
     def of(cls, seed: int, *, recordings: int, kills: int) -> Plan:
         """Make the plan of a seed."""
-        random = Random(seed)  # noqa: S311 - has to be repeatable
+        random = Random(seed)
         planned = tuple(_recording(random) for _ in range(recordings))
         last = recordings * REQUESTS_A_RECORDING
         moments = sorted(random.randint(last // 20, last) for _ in range(kills))
@@ -189,6 +189,7 @@ class Chaos:
         began = time.monotonic()
         arena = self._arena
         before, kills, log = arena.proxy.requests, self._kills, _Log.of(arena.stack.logs)
+        there_already = _there_already(arena)
         truths = await arena.recordings([recording.wanted for recording in plan.recordings])
         self._order(plan, truths)
         self._arm(plan, arena.proxy.requests)
@@ -215,7 +216,7 @@ class Chaos:
             requests=arena.proxy.requests - before,
             kills=self._kills - kills,
             retries=written.retries - log.retries,
-            suppressed=written.suppressed - log.suppressed,
+            suppressed=written.suppressed - log.suppressed + _there_already(arena) - there_already,
             seconds=time.monotonic() - began,
             faults=+faults,
             differences=await all_differences(arena.container, truths),
@@ -284,6 +285,12 @@ class Chaos:
             async with asyncio.timeout(patience):
                 while await complete_count(self._arena.container) < self._complete:
                     await asyncio.sleep(0.5)
+
+
+def _there_already(arena: Arena) -> int:
+    """How many blobs were to be written that were there."""
+    writes = (Operation.PUT_BLOB, Operation.PUT_BLOCK_LIST)
+    return sum(arena.proxy.answers[operation, 409] for operation in writes)
 
 
 @dataclass(frozen=True, slots=True)

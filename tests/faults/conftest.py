@@ -1,4 +1,4 @@
-"""The fault matrix is run once; each of its cells is a test. Prints the tables, and writes them into a page on demand."""
+"""The fault matrix is run once, each of its cells is a test; its tables are printed, and written where one wants."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Inventory:
         """Look through a container."""
         blobs = {blob.name: blob.size or 0 async for blob in container.list_blobs()}
         names = [name for name in blobs if name.endswith(MANIFEST)]
-        contents = await _each(names, lambda name: _read(container, name))
+        contents: list[bytes] = await _each(names, lambda name: _read(container, name))
         manifests = {
             name.removesuffix(MANIFEST): json.loads(content) for name, content in zip(names, contents, strict=True)
         }
@@ -100,7 +100,7 @@ class Inventory:
 async def all_differences(container: ContainerClient, truths: list[dict[str, Any]]) -> dict[str, list[str]]:
     """Return, by recordingId, how recordings differ from what the service had; those that do not are left out."""
     inventory = await Inventory.of(container)
-    found = await _each(truths, inventory.differences)
+    found: list[list[str]] = await _each(truths, inventory.differences)
     return {truth["recordingId"]: differences for truth, differences in zip(truths, found, strict=True) if differences}
 
 

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-
 from local.acs.faults import FaultOrder
 from shared.names import safe_name
 from tests.faults.cells import CELLS, SPOTS, Cell, Family, Outcome
@@ -145,7 +144,7 @@ class _Matrix:
             await self._arena.stack.start_host()
 
     async def _struck(self, trial: _Trial) -> None:
-        """Wait until the host was killed and is back: kills that come thick and fast only test Event Grid's patience."""
+        """Wait until the host was killed and is back: kills in quick succession only test Event Grid's patience."""
         end = time.monotonic() + STRIKE
         while trial.count() == 0 and time.monotonic() < end:
             await asyncio.sleep(0.02)

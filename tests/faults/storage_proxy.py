@@ -260,7 +260,7 @@ class StorageProxy:
 _CODES = {403: "AuthorizationFailure", 429: "TooManyRequests", 500: "InternalError", 503: "ServerBusy"}
 
 
-def _operation(service: str, request: web.Request) -> Operation:  # noqa: C901 - a table, written as a match
+def _operation(service: str, request: web.Request) -> Operation:  # noqa: C901, PLR0911 - a table
     match service, request.method, request.query.get("comp"):
         case "blob", "PUT", "block":
             return Operation.PUT_BLOCK

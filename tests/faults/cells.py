@@ -28,7 +28,7 @@ MEANINGS = {
     Outcome.ARCHIVED: "the archive is complete and byte for byte what the service had, everything in it once",
     Outcome.WAITING: "it is on the operator's list as announced and not archived, tries go on, "
     "and once the fault is gone it is archived by itself",
-    Outcome.REFUSED: "it is on the operator's list with the reason and is not tried again; no credential went anywhere",
+    Outcome.REFUSED: "it is on the operator's list with the reason, as something that no further try will mend",
     Outcome.TOLD: "whoever asked is told, in the answer or in the recording's state; no recording was made",
 }
 

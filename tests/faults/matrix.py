@@ -98,7 +98,9 @@ class _Matrix:
             await self._arena.announce(trial.truth, **trial.cell.form)
             if trial.cell.family is Family.CRASH:
                 await self._struck(trial)
+        LOG.info("announced %.0f", time.monotonic() - began)
         trials += await calls
+        LOG.info("called %.0f", time.monotonic() - began)
         await self._settle([trial for trial in trials if trial.cell.outcome is Outcome.ARCHIVED], PATIENCE)
         LOG.info("%d cells had settled after %.0f s", len(trials), time.monotonic() - began)
         results = await self._judge(trials)
@@ -234,7 +236,9 @@ class _Matrix:
 
     async def _judge(self, trials: list[_Trial]) -> list[Result]:
         before = await Inventory.of(self._arena.container)
+        LOG.info("sweep in")
         await self._arena.sweep_in(timedelta(minutes=20))
+        LOG.info("swept")
         findings = await self._arena.findings()
         refused = await self._refused_events({finding["id"] for finding in findings})
         results = [Result(trial.cell, hits=trial.count(), notes=trial.notes) for trial in trials]
@@ -255,6 +259,7 @@ class _Matrix:
                 waiting.append((trial, result))
             else:
                 result.notes.append("it is neither archived nor on the operator's list")
+        LOG.info("looked")
         await self._relieve([trial for trial, _ in waiting])
         after = await Inventory.of(self._arena.container)
         for trial, result in waiting:

@@ -12,7 +12,7 @@ CHECKOV_STAMP := .venv/checkov/.stamp
 NODE_STAMP := local/azurite/node_modules/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-unit check bench setup node clean
+.PHONY: help demo run test test-unit soak check bench setup node clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ test: setup $(CHECKOV_STAMP) ## Run all tests: unit, integration and faults, on 
 
 test-unit: $(PYTHON_STAMP) ## Run the unit tests only; they start no process
 	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+soak: setup ## Archive recordings for some minutes while everything fails at random (ARGS="--seed 7 --minutes 5")
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(PYTHON_STAMP) $(CHECKOV_STAMP) ## Lint, formatting, strict types, the infrastructure, and the Functions app's doctor
 	$(BIN)/ruff check .

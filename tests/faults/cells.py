@@ -149,7 +149,7 @@ _ONCE: dict[str, Any] = {"times": 1}
 # More than one try bears in place, so that the message goes back to the queue. Some are not borne in place at all.
 _OFTEN: dict[str, Any] = {"times": 6}
 _OFTEN_NOT_BORNE: dict[str, Any] = {"times": 3}
-_NOT_BORNE = {"404", "a page with 200", "a page with 400", "an empty file"}
+_NOT_BORNE = {"404", "a page with 200", "a page with 400", "an empty file", "Content-Length too small"}
 _EVER: dict[str, Any] = {"times": None}
 
 # A fault, what it takes at the media and at the metadata, and what comes of it when it never ends.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from local.acs.faults import FaultOrder
+from local.acs.faults import FaultKind, FaultOrder
 from local.eventgrid.errors import EventGridError
 from shared.names import safe_name
 from tests.faults.cells import SPOTS, Stage
@@ -180,6 +180,7 @@ class Chaos:
     def __init__(self, arena: Arena, hosts: tuple[FunctionsHost, FunctionsHost]) -> None:
         self._arena = arena
         self._hosts = hosts
+        self._locks = {host: asyncio.Lock() for host in hosts}
         self._restarts: set[asyncio.Task[None]] = set()
         self._kills = 0
         self._complete = 0
@@ -202,9 +203,9 @@ class Chaos:
             arena.proxy.on_request = None
             sweeping.cancel()
             await asyncio.gather(sweeping, *self._restarts, return_exceptions=True)
-        faults = Counter({f"service: {fault.order.kind}": 0 for fault in arena.stack.acs.faults.all()})
+        faults = Counter[str]()
         for fault in arena.stack.acs.faults.all():
-            faults[f"service: {fault.order.status or fault.order.kind}"] += fault.hits
+            faults[f"service {_told(fault.order)}"] += fault.hits
         faults += arena.proxy.hits
         arena.stack.acs.faults.clear()
         arena.proxy.clear()
@@ -258,17 +259,16 @@ class Chaos:
         self._arena.proxy.on_request = look
 
     async def _kill(self, host: FunctionsHost) -> None:
-        if not host.running:
-            return
-        self._kills += 1
-        await host.kill()
         [other] = [one for one in self._hosts if one is not host]
-        # As the platform's front end does: what comes goes to an instance that is there.
-        if other.running:
-            await self._deliver_to(other)
-        await host.start()
-        if not other.running:
-            await self._deliver_to(host)
+        async with self._locks[host]:
+            self._kills += 1
+            await host.kill()
+            # As the platform's front end does: what comes goes to an instance that is there.
+            if other.running:
+                await self._deliver_to(other)
+            await host.start()
+            if not other.running:
+                await self._deliver_to(host)
 
     async def _deliver_to(self, host: FunctionsHost) -> None:
         with contextlib.suppress(EventGridError):  # it was killed in this moment: its own kill sees to it
@@ -285,6 +285,16 @@ class Chaos:
             async with asyncio.timeout(patience):
                 while await complete_count(self._arena.container) < self._complete:
                     await asyncio.sleep(0.5)
+
+
+def _told(order: FaultOrder) -> str:
+    match order.kind:
+        case FaultKind.STATUS:
+            return str(order.status)
+        case FaultKind.HTML:
+            return f"page with {order.status}"
+        case kind:
+            return kind.value
 
 
 def _there_already(arena: Arena) -> int:

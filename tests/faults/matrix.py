@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -64,6 +66,7 @@ class _Trial:
     cell: Cell
     truth: dict[str, Any]
     count: Callable[[], int] = lambda: 0
+    restarted: asyncio.Event = field(default_factory=asyncio.Event)
     told: bool = False
     notes: list[str] = field(default_factory=list)
 
@@ -98,9 +101,7 @@ class _Matrix:
             await self._arena.announce(trial.truth, **trial.cell.form)
             if trial.cell.family is Family.CRASH:
                 await self._struck(trial)
-        LOG.info("announced %.0f", time.monotonic() - began)
         trials += await calls
-        LOG.info("called %.0f", time.monotonic() - began)
         await self._settle([trial for trial in trials if trial.cell.outcome is Outcome.ARCHIVED], PATIENCE)
         LOG.info("%d cells had settled after %.0f s", len(trials), time.monotonic() - began)
         results = await self._judge(trials)
@@ -133,25 +134,28 @@ class _Matrix:
                         when=cell.when,
                         times=cell.times,
                         passing=spot.passing,
-                        strike=self._crash if cell.family is Family.CRASH else None,
+                        strike=partial(self._crash, trial) if cell.family is Family.CRASH else None,
                     )
                 )
                 return lambda: ordered.hits
             case _:
                 return lambda: 1
 
-    async def _crash(self) -> None:
+    async def _crash(self, trial: _Trial) -> None:
         async with self._restarting:
             await self._arena.stack.kill_host()
             await self._arena.stack.start_host()
+        trial.restarted.set()
 
     async def _struck(self, trial: _Trial) -> None:
-        """Wait until the host was killed and is back: kills in quick succession only test Event Grid's patience."""
-        end = time.monotonic() + STRIKE
-        while trial.count() == 0 and time.monotonic() < end:
-            await asyncio.sleep(0.02)
-        async with self._restarting:
-            return
+        """Wait until the host was killed, is back, and was told again what it had been told when it was killed.
+
+        Kills in quick succession would only test Event Grid's patience.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STRIKE):
+                await trial.restarted.wait()
+        await self._arena.stack.eventgrid.wait_until_idle(STRIKE)
 
     # Recordings that are made through the app
 
@@ -236,9 +240,7 @@ class _Matrix:
 
     async def _judge(self, trials: list[_Trial]) -> list[Result]:
         before = await Inventory.of(self._arena.container)
-        LOG.info("sweep in")
         await self._arena.sweep_in(timedelta(minutes=20))
-        LOG.info("swept")
         findings = await self._arena.findings()
         refused = await self._refused_events({finding["id"] for finding in findings})
         results = [Result(trial.cell, hits=trial.count(), notes=trial.notes) for trial in trials]
@@ -259,7 +261,6 @@ class _Matrix:
                 waiting.append((trial, result))
             else:
                 result.notes.append("it is neither archived nor on the operator's list")
-        LOG.info("looked")
         await self._relieve([trial for trial, _ in waiting])
         after = await Inventory.of(self._arena.container)
         for trial, result in waiting:

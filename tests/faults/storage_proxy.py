@@ -164,8 +164,11 @@ class StorageProxy:
         self._faults.clear()
 
     async def __aenter__(self) -> Self:
+        # Node closes a connection that was idle for 5 seconds: none must be used again just then.
         self._session = aiohttp.ClientSession(
-            auto_decompress=False, connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
+            auto_decompress=False,
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2),
+            timeout=aiohttp.ClientTimeout(total=None),
         )
         for service in self._targets:
             app = web.Application(client_max_size=_LARGEST)

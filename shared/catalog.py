@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import ContentSettings
+from pydantic import ValidationError
 
 from shared import names
-from shared.errors import StorageUnavailable
+from shared.errors import ManifestUnreadable, StorageUnavailable
 from shared.events import wire_time
 from shared.manifest import Manifest, Status
 
@@ -121,12 +122,14 @@ class Catalog:
         return bytes(await stream.readall())
 
     async def read_manifest(self, prefix: str) -> ManifestVersion:
-        """Return a recording's manifest as it is now."""
+        """Return a recording's manifest as it is now; raises `ManifestUnreadable` where it is none."""
         try:
             stream = await self._container.download_blob(names.manifest_blob(prefix))
             return ManifestVersion(Manifest.model_validate_json(await stream.readall()), stream.properties.etag)
         except ResourceNotFoundError:
             return NO_MANIFEST
+        except ValidationError:
+            raise ManifestUnreadable(f"{names.manifest_blob(prefix)} is not a manifest") from None
 
     async def update_manifest(
         self, prefix: str, change: Callable[[Manifest], Manifest], seen: ManifestVersion | None = None

@@ -5,6 +5,7 @@ ArchiverError
 ├── InvalidRequest         a caller's request is wrong; names the field
 ├── RecordingNotFound      an id is none that the service gives out
 ├── NotArchived            the archive has no such recording
+├── ManifestUnreadable     a manifest in the archive is none that the app wrote
 ├── BodyTooLarge           a request's body is longer than is read
 ├── UnknownCallback        a state callback came to an address that was never given out
 ├── ConsentRequired        a recording may not be started without the participants' consent
@@ -84,6 +85,10 @@ class NotArchived(ArchiverError):  # noqa: N818
 
     def __init__(self) -> None:
         super().__init__("the archive has no recording with this id; GET /api/archive lists those it has")
+
+
+class ManifestUnreadable(ArchiverError):  # noqa: N818
+    """A manifest in the archive is none that the app wrote; somebody changed it."""
 
 
 class BodyTooLarge(ArchiverError):  # noqa: N818

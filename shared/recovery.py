@@ -14,7 +14,7 @@ from shared.attention import Finding, Kind
 from shared.calls import CALL_EVENTS
 from shared.catalog import storage_errors_told
 from shared.dead_letters import event_type
-from shared.errors import ArchiverError, InvalidEvent, ServiceError
+from shared.errors import ArchiverError, InvalidEvent, ManifestUnreadable, ServiceError
 from shared.events import RECORDING_FILE_STATUS_UPDATED, wire_time
 from shared.ledger import Operation
 from shared.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, Status
@@ -174,7 +174,7 @@ class Recovery:
         days = DAYS_BACK if now.minute < 5 else 2
         for back in range(-1, days):
             async for prefix, changed_at in self._catalog.partial((now - timedelta(days=back)).date()):
-                manifest = (await self._catalog.read_manifest(prefix)).manifest
+                manifest = await self._manifest(prefix)
                 if manifest is not None and manifest.status is Status.PARTIAL:
                     await self._drive(prefix, manifest, changed_at)
 
@@ -248,7 +248,7 @@ class Recovery:
             facts = await self._ledger.read(name)
             prefix = facts.text("prefix")
             if prefix is not None:
-                manifest = (await self._catalog.read_manifest(prefix)).manifest
+                manifest = await self._manifest(prefix)
                 if manifest is not None and manifest.status is Status.COMPLETE:
                     await self._ledger.close(name)
             elif facts.known.get("pauseOnStart") and not facts.last(Operation.RESUME):
@@ -293,6 +293,15 @@ class Recovery:
         if over:
             await self._ledger.close(facts.name)
 
+    async def _manifest(self, prefix: str) -> Manifest | None:
+        """Return a recording's manifest; one that cannot be read is reported, and the sweep goes on."""
+        try:
+            return (await self._catalog.read_manifest(prefix)).manifest
+        except ManifestUnreadable as error:
+            reason = f"{error}: bring an earlier version of the blob back"
+            await self._report(Kind.GAP, prefix, reason, error=type(error).__name__, prefix=prefix)
+            return None
+
     async def _report(self, kind: Kind, identifier: str, reason: str, **about: Any) -> None:
         await self._attention.report(Finding(kind=kind, identifier=identifier, reason=reason, **about))
 
@@ -305,7 +314,7 @@ class Recovery:
     async def _is_mended(self, row: dict[str, Any]) -> bool:
         match row["kind"]:
             case Kind.WAITING | Kind.GAP | Kind.CHUNK if "prefix" in row:
-                manifest = (await self._catalog.read_manifest(row["prefix"])).manifest
+                manifest = await self._manifest(row["prefix"])
                 return manifest is not None and manifest.status is Status.COMPLETE
             case Kind.SILENCE if "recordingId" in row:
                 return (await self._ledger.read(names.safe_name(row["recordingId"]))).text("prefix") is not None

@@ -148,7 +148,10 @@ class Parts:
         async for blob in self.container.list_blobs():
             if blob.name.endswith("/manifest.json"):
                 stream = await self.container.download_blob(blob.name)
-                manifest: dict[str, Any] = json.loads(await stream.readall())
+                try:
+                    manifest: dict[str, Any] = json.loads(await stream.readall())
+                except ValueError:
+                    continue
                 if manifest["recordingId"] == truth["recordingId"]:
                     return manifest
         return None

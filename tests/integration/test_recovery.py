@@ -152,6 +152,21 @@ async def test_a_gap_between_the_chunks_is_shown_until_it_is_closed(parts: Parts
     assert await parts.findings() == []
 
 
+async def test_a_manifest_that_cannot_be_read_is_shown_and_stops_nothing(parts: Parts) -> None:
+    broken, lost = await parts.recording(), await parts.recording()
+    await parts.deliver(parts.event(broken))
+    await parts.intake.announce(parts.event(lost))
+    async for blob in parts.container.list_blobs():
+        if blob.name.endswith(f"{safe_name(broken['recordingId'])}/manifest.json"):
+            await parts.container.upload_blob(blob.name, b"{}x", overwrite=True)
+            prefix = blob.name.removesuffix("/manifest.json")
+    parts.queue.messages.clear()
+    await parts.live(30 * MINUTE)
+    assert is_whole(await parts.manifest(lost), lost)
+    [finding] = await parts.findings()
+    assert (finding["kind"], finding["error"], finding["prefix"]) == ("gap", "ManifestUnreadable", prefix)
+
+
 async def test_many_sweeps_at_once_find_each_thing_once(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
     truth = await parts.recording(chunks=3, durationSeconds=6)
     await parts.deliver(parts.event(truth, 0, 2))

@@ -33,6 +33,9 @@ PROBE_BLOB = "diagnostics/probe.json"
 ONCE: dict[str, Any] = {"retry_total": 0}
 """A diagnosis tells what is, not what is after some tries."""
 
+AGAIN: dict[str, Any] = {**ONCE, "retry_total": 1, "retry_backoff_factor": 0.1}
+"""Once more after a failure: an idle connection may have been closed by the other side just now."""
+
 CONTAINER_ROLE = "the role Storage Blob Data Contributor on the archive's container"
 _QUEUE_ROLE = "the role Storage Queue Data Contributor on the queue"
 _TABLE_ROLE = "the role Storage Table Data Contributor on the archive's account"
@@ -139,13 +142,13 @@ async def tables(around: Surroundings) -> str:
     table = _made(around.table)
     row = {"PartitionKey": "probe", "RowKey": uuid.uuid4().hex}
     try:
-        await table.create_entity(row, **ONCE)
+        await table.upsert_entity(row, **AGAIN)
     except ResourceNotFoundError:
         with suppress(ResourceExistsError):  # another diagnosis made it just now
             await table.create_table(**ONCE)
-        await table.create_entity(row, **ONCE)
-    await table.get_entity(row["PartitionKey"], row["RowKey"], **ONCE)
-    await table.delete_entity(row["PartitionKey"], row["RowKey"], **ONCE)
+        await table.upsert_entity(row, **AGAIN)
+    await table.get_entity(row["PartitionKey"], row["RowKey"], **AGAIN)
+    await table.delete_entity(row["PartitionKey"], row["RowKey"], **AGAIN)
     return f"a row of table {table.table_name} was written, read and deleted"
 
 

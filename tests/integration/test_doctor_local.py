@@ -120,8 +120,8 @@ REFUSALS = [
     (Refusal("DELETE", "/recordings/", 403, DENIED), "storage.container.delete", "Storage Blob Data Contributor"),
     (Refusal("GET", "/recording-chunks", 404, "QueueNotFound"), "storage.queue.read", "azd provision"),
     (Refusal("POST", "/recording-chunks/messages", 403, DENIED), "storage.queue.write", "Storage Queue Data"),
-    (Refusal("POST", "/diagnostics", 403, DENIED), "storage.tables", "Storage Table Data Contributor"),
-    (Refusal("POST", "/diagnostics", 403, "AuthorizationFailure"), "storage.tables", "firewall"),
+    (Refusal("PATCH", "/diagnostics", 403, DENIED), "storage.tables", "Storage Table Data Contributor"),
+    (Refusal("PATCH", "/diagnostics", 403, "AuthorizationFailure"), "storage.tables", "firewall"),
 ]
 
 

@@ -49,7 +49,6 @@ _WAIT = 5.0
 _LOOK = 0.25
 
 _NOT_ESTABLISHED = "8501"
-_ALREADY_RECORDING = "8553"
 _PASSING = frozenset({401, 403, 408, 429})
 """Statuses, beside 5xx, after which the service may agree later: an operator can mend credentials."""
 
@@ -173,7 +172,7 @@ class AutoRecord:
                 decision.request, by=f"AUTO_RECORD rule {decision.rule}", repeatability=first
             )
         except ServiceError as error:
-            if _is_recorded_already(error):
+            if error.says_already_recording:
                 return {"outcome": Outcome.ALREADY_RECORDING.value}
             if self._may_pass(error, call):
                 await best_effort(self._ledger.resolve(CALL, call.server_call_id, lastError=str(error)))
@@ -213,7 +212,3 @@ class AutoRecord:
                 evidence={"event": limits.evidence_of(event)},
             )
         )
-
-
-def _is_recorded_already(error: ServiceError) -> bool:
-    return error.code == _ALREADY_RECORDING or "already in progress" in error.message.lower()

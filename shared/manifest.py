@@ -7,9 +7,9 @@ workers need no locks, only the blob's ETag to apply a change to the latest vers
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from shared.events import wire_time
@@ -34,6 +34,10 @@ class _Model(BaseModel):
     """Base of the manifest's parts. Unknown fields are kept: a later version's are not lost when this one writes."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="allow")
+
+
+# Most fields say null until they are known; these only stand in the manifest where they apply.
+_OMITTED_WHEN_ABSENT = Field(exclude_if=lambda value: value is None)
 
 
 class MediaFile(_Model):
@@ -64,12 +68,7 @@ class ArchivedParticipant(_Model):
     """Who took part; `channel` only in unmixed recordings."""
 
     participant_id: str
-    channel: int | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_absent_channel(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
-        fields: dict[str, object] = serialize(self)
-        return {name: value for name, value in fields.items() if name != "channel" or value is not None}
+    channel: Annotated[int | None, _OMITTED_WHEN_ABSENT] = None
 
 
 class ArchivedChunk(_Model):
@@ -86,16 +85,7 @@ class ArchivedChunk(_Model):
     archived_at: str | None = None
     content: MediaFile | None = None
     metadata: MetadataFile | None = None
-    source_deleted_at: str | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_absent_deletion(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
-        fields: dict[str, object] = serialize(self)
-        return {
-            name: value
-            for name, value in fields.items()
-            if value is not None or name not in {"sourceDeletedAt", "source_deleted_at"}
-        }
+    source_deleted_at: Annotated[str | None, _OMITTED_WHEN_ABSENT] = None
 
 
 class Manifest(_Model):
@@ -114,12 +104,7 @@ class Manifest(_Model):
     session_end_reason: str | None = None
     participants: tuple[ArchivedParticipant, ...] = ()
     chunks: tuple[ArchivedChunk, ...] = ()
-    consent: ConsentFile | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_absent_consent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
-        fields: dict[str, object] = serialize(self)
-        return {name: value for name, value in fields.items() if name != "consent" or value is not None}
+    consent: Annotated[ConsentFile | None, _OMITTED_WHEN_ABSENT] = None
 
     def chunk(self, index: int) -> ArchivedChunk | None:
         """Return the chunk at `index`, if it was announced."""

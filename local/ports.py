@@ -15,7 +15,8 @@ _LOWEST, _HIGHEST = 18000, 31999
 
 def free_port(host: str = "127.0.0.1") -> int:
     """Return a port on `host` on which nothing listens, outside the range the system gives to outgoing connections."""
-    for port in random.sample(range(_LOWEST, _HIGHEST + 1), 200):
+    # Not the module's own generator: test tools seed that, and processes side by side would pick the same ports.
+    for port in random.SystemRandom().sample(range(_LOWEST, _HIGHEST + 1), 200):
         if _bind_error(host, port) is None:
             return port
     raise LocalProblem(f"no free port was found on {host} between {_LOWEST} and {_HIGHEST}; close what listens there")

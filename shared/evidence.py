@@ -8,11 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from azure.core.exceptions import ResourceNotFoundError
-from pydantic import ValidationError
 
 from shared import names
 from shared.attention import Kind, Severity
-from shared.errors import InvalidEvent
+from shared.errors import InvalidEvent, ManifestUnreadable
 from shared.events import parse_recording_files, wire_time
 from shared.messages import ChunkMessage
 
@@ -161,7 +160,7 @@ class Truth:
     async def _manifest(self, prefix: str | None) -> Manifest | None:
         try:
             return (await self._catalog.read_manifest(prefix)).manifest if prefix else None
-        except ValidationError:
+        except ManifestUnreadable:
             return None
 
 

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob.aio import BlobPrefix
-from pydantic import ValidationError
 
 from shared.bodies import Body
 from shared.catalog import storage_errors_told
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, ManifestUnreadable
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
@@ -151,7 +150,7 @@ class Listing:
         name = folder.rpartition("/")[2]
         try:
             manifest = (await self._catalog.read_manifest(folder)).manifest
-        except ValidationError:
+        except ManifestUnreadable:
             manifest = None
         if manifest is None:
             return ArchivedRecording(recording_id=None, name=name, prefix=folder, status="unreadable")

@@ -16,13 +16,13 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from shared import log, names
 from shared.attention import Kind
 from shared.catalog import storage_errors_told
-from shared.errors import InvalidEvent, InvalidRequest
+from shared.errors import InvalidEvent, InvalidRequest, ManifestUnreadable
 from shared.events import parse_recording_files, wire_time
 from shared.evidence import Evidence, Truth
 from shared.listing import DEFAULT_LIMIT
@@ -159,7 +159,7 @@ class Reindexing:
         """Return whether the ledger learnt something of a recording; None where its blobs tell nothing."""
         try:
             manifest = (await self._catalog.read_manifest(prefix)).manifest
-        except ValidationError:
+        except ManifestUnreadable:
             manifest = None
         rows = await self._told_by_events(prefix)
         if manifest is not None:

@@ -12,12 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pydantic import ValidationError
-
 from shared import log, names, telemetry
 from shared.bodies import Body
 from shared.catalog import storage_errors_told
-from shared.errors import InvalidRequest, NotArchived
+from shared.errors import InvalidRequest, ManifestUnreadable, NotArchived
 from shared.events import wire_time
 from shared.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, ArchivedChunk, Manifest, MediaFile, MetadataFile
 from shared.readback import read_back
@@ -152,7 +150,7 @@ class Verification:
         began = asyncio.get_running_loop().time()
         try:
             manifest = (await self._catalog.read_manifest(prefix)).manifest
-        except ValidationError:
+        except ManifestUnreadable:
             return self._report(prefix, None, ["manifest.json is not a manifest of schema version 1"], [], None)
         if manifest is None:
             return self._report(prefix, None, ["manifest.json is missing"], [], None)

@@ -1,9 +1,10 @@
-"""A single answer of the service: what its status and headers say, and its body."""
+"""A single answer of the service: what its status and headers say."""
 
 from __future__ import annotations
 
+import asyncio
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -13,6 +14,7 @@ import aiohttp
 
 from shared.errors import Retryable, SourceEnded, SourceNotReady, SourceRefused, SourceUnavailable
 from shared.media import describe
+from shared.receiving import Body
 
 HEAD_BYTES = 64 * 1024
 """How much of a file's beginning is looked at, and goes into its identity: two seconds of the plainest audio."""
@@ -23,12 +25,14 @@ GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 _CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)", re.IGNORECASE)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A response that carries a file or a part of it.
 
     Attributes
     ----------
+    body
+        What follows the headers.
     location
         Where it came from after redirects.
     start, end
@@ -43,7 +47,7 @@ class Answer:
         Whether it says to be a page or a document.
     """
 
-    response: aiohttp.ClientResponse
+    body: Body
     location: str
     start: int
     end: int | None
@@ -51,12 +55,10 @@ class Answer:
     partial: bool
     etag: str | None
     is_text: bool
-    _kept: memoryview = field(default=memoryview(b""), repr=False)
-    _to_skip: int = 0
 
     @classmethod
-    def of(cls, response: aiohttp.ClientResponse, location: str) -> Self:
-        """Judge a response's headers.
+    def of(cls, response: aiohttp.ClientResponse, location: str, *, stall_seconds: float) -> Self:
+        """Judge a response's headers; the body may stall for so long.
 
         Raises
         ------
@@ -81,7 +83,7 @@ class Answer:
         etag = headers.get("ETag")
         kind = response.content_type
         return cls(
-            response=response,
+            body=Body(response, stall_seconds=stall_seconds),
             location=location,
             start=start,
             end=end,
@@ -90,60 +92,6 @@ class Answer:
             etag=etag if etag and not etag.startswith("W/") else None,
             is_text=kind.startswith("text/") or kind.endswith(("json", "xml")),
         )
-
-    async def chunk(self, limit: int = 1 << 20) -> bytes | memoryview:
-        """Return the next bytes of the body, at most `limit`; nothing at its end.
-
-        Raises
-        ------
-        SourceUnavailable
-            The body was cut, or stalled.
-        """
-        data: bytes | memoryview = self._kept
-        if not data:
-            data = await self._receive()
-        while self._to_skip and data:
-            skipped = min(self._to_skip, len(data))
-            self._to_skip -= skipped
-            data = memoryview(data)[skipped:] or await self._receive()
-        if len(data) > limit:
-            view = memoryview(data)
-            self._kept = view[limit:]
-            return view[:limit]
-        self._kept = memoryview(b"")
-        return data
-
-    async def read(self, count: int) -> bytes:
-        """Return the next `count` bytes, fewer only at the end."""
-        parts: list[bytes | memoryview] = []
-        while count > 0 and (data := await self.chunk(count)):
-            parts.append(data)
-            count -= len(data)
-        return b"".join(parts)
-
-    def unread(self, data: bytes) -> None:
-        """Give back what `read` returned, to be returned again."""
-        self._kept = memoryview(data + bytes(self._kept))
-
-    def skip(self, count: int) -> None:
-        """Pass over the next `count` bytes."""
-        self._to_skip = count
-
-    def close(self) -> None:
-        """Drop the connection, unless the body was read to its end: then it can serve the next request."""
-        self.response.close()
-
-    async def _receive(self) -> bytes:
-        try:
-            # readany() would join what has arrived into one more copy.
-            while True:
-                data, end_of_chunk = await self.response.content.readchunk()
-                if data or not end_of_chunk:
-                    return data
-        except TimeoutError as exc:
-            raise SourceUnavailable("the body stalled") from exc
-        except aiohttp.ClientError as exc:
-            raise SourceUnavailable(f"the body was cut ({type(exc).__name__})") from exc
 
 
 def _content_range(value: str) -> tuple[int, int | None, int | None]:
@@ -157,10 +105,11 @@ def _content_range(value: str) -> tuple[int, int | None, int | None]:
     return start, end, size
 
 
-async def beginning(response: aiohttp.ClientResponse) -> bytes:
+async def beginning(response: aiohttp.ClientResponse, *, stall_seconds: float) -> bytes:
     """Return what can be had of a refusal's body, to see what it is."""
     try:
-        return await response.content.read(HEAD_BYTES)
+        async with asyncio.timeout(stall_seconds):
+            return await response.content.read(HEAD_BYTES)
     except (aiohttp.ClientError, TimeoutError):
         return b""
 

@@ -1,9 +1,12 @@
 """The memory of the copy engine: bounded for the whole process, however large the files and however many of them.
 
-A block keeps its bytes in the pieces in which they arrived, so that they are not copied on their way; only small pieces
-are gathered into larger ones. All copies of the process draw on one budget. Each copy has one block's worth to itself,
-for the lowest block that is still being read; the rest is first come, first served. Digests take blocks in order, so
-the lowest block is the one that must always be able to go on: with its own part it can, and no copy waits for ever.
+A block's bytes lie in slabs, into which the network writes, from which digests are computed and uploads are sent: they
+are never copied on their way. Slabs are large, so that each of these is few calls; a block takes one at a time, so that
+a connection that is slow holds little; and they are used again and again.
+
+All copies of the process draw on one budget. Each copy has one block's worth to itself, for the lowest block that is
+still being read; the rest is first come, first served. Digests take blocks in order, so the lowest block is the one
+that must always be able to go on: with its own part it can, and no copy waits for ever.
 """
 
 from __future__ import annotations
@@ -17,14 +20,12 @@ from shared.changes import Changes
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-PIECE_BYTES = 256 * 1024
-"""About what one read from a socket brings, and what small pieces are gathered to."""
-
-_SMALL = 32 * 1024
+SLAB_BYTES = 1024 * 1024
+"""Of every slab but a block's last one, which is as long as is needed."""
 
 
 class Block:
-    """A block's bytes, as they arrive.
+    """A block's bytes.
 
     Attributes
     ----------
@@ -38,28 +39,29 @@ class Block:
         self.index = index
         self.length = 0
         self.holders = 1
-        self._pieces: list[bytes | bytearray | memoryview] = []
+        self.slabs: list[bytearray] = []
 
-    def append(self, data: bytes | memoryview) -> None:
-        """Add bytes; they are kept as they are, not copied, unless they are few."""
-        self.length += len(data)
-        if len(data) >= _SMALL:
-            self._pieces.append(data)
-            return
-        last = self._pieces[-1] if self._pieces else None
-        if not isinstance(last, bytearray) or len(last) >= PIECE_BYTES:
-            last = bytearray()
-            self._pieces.append(last)
-        last += data
+    @property
+    def room(self) -> memoryview:
+        """Where the next bytes go: the rest of the last slab; nothing where it is full."""
+        free = self.held - self.length
+        return memoryview(self.slabs[-1])[-free:] if free else memoryview(b"")
+
+    @property
+    def held(self) -> int:
+        """Bytes of its slabs."""
+        return sum(map(len, self.slabs))
+
+    def grow(self, count: int) -> None:
+        """Note that so many bytes were written into `room`."""
+        self.length += count
 
     def pieces(self) -> Iterator[memoryview]:
-        """Return the bytes, in as many pieces as they lie in."""
-        for piece in self._pieces:
-            yield memoryview(piece)
-
-    def clear(self) -> None:
-        """Let go of the bytes."""
-        self._pieces.clear()
+        """Return the bytes, a slab at a time."""
+        left = self.length
+        for slab in self.slabs:
+            yield memoryview(slab)[:left]
+            left -= len(slab)
 
     async def __aiter__(self) -> AsyncIterator[memoryview]:
         """Return the bytes as the body of a request; unlike a generator, it can be sent again at a retry."""
@@ -79,6 +81,7 @@ class Pool:
     def __init__(self, size: int) -> None:
         self._size = size
         self._promised = 0
+        self._spare: list[bytearray] = []
         self.open = size
         self.changes = Changes()
 
@@ -95,7 +98,17 @@ class Pool:
             share.drop()
             self.open += own
             self._promised -= own
+            if not self._promised:
+                self._spare.clear()  # an idle process holds no memory for copies to come
             self.changes.tell()
+
+    def slab(self, length: int) -> bytearray:
+        """Return a slab; what it holds does not matter."""
+        return self._spare.pop() if length == SLAB_BYTES and self._spare else bytearray(length)
+
+    def take_back(self, slabs: list[bytearray]) -> None:
+        """Keep slabs for the next blocks."""
+        self._spare += [slab for slab in slabs if len(slab) == SLAB_BYTES]
 
 
 class Share:
@@ -124,11 +137,14 @@ class Share:
         self._blocks.add(block)
         return block
 
-    async def fill(self, block: Block, data: bytes | memoryview) -> None:
-        """Add bytes to a block, waiting until there is room for them."""
-        if not self._take(block, len(data)):
-            await self._wait(block, len(data))
-        block.append(data)
+    async def room(self, block: Block, wanted: int) -> memoryview:
+        """Return where a block's next bytes go, at most `wanted`, waiting until there is memory for another slab."""
+        if not block.room:
+            length = min(SLAB_BYTES, wanted)
+            if not self._take(block, length):
+                await self._wait(block, length)
+            block.slabs.append(self._pool.slab(length))
+        return block.room
 
     def end(self, block: Block, holders: int) -> None:
         """Note that a block is read, and that `holders` will each release it."""
@@ -169,7 +185,8 @@ class Share:
             self._waited += loop.time() - began
 
     def _free(self, block: Block) -> None:
-        own = min(block.length, self._own - self._own_left)
+        own = min(block.held, self._own - self._own_left)
         self._own_left += own
-        self._pool.open += block.length - own
-        block.clear()
+        self._pool.open += block.held - own
+        self._pool.take_back(block.slabs)
+        block.slabs = []

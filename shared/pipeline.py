@@ -12,6 +12,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shared.buffers import SLAB_BYTES
 from shared.pacing import EPOCH, Pace
 
 if TYPE_CHECKING:
@@ -85,7 +86,6 @@ class Pipeline:
         self._digested = min(self._skips, default=None)
         self._next = 0
         self._ended = False
-        self._received = 0
         self._readers: set[asyncio.Task[None]] = set()
         self._uploads: set[asyncio.Task[None]] = set()
         self._to_digest: asyncio.Queue[None] = asyncio.Queue()
@@ -140,9 +140,9 @@ class Pipeline:
             await asyncio.wait(self._readers, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             now = loop.time()
             if window is None and now >= settled:
-                window = _Window(now, self._received, self._share.waited(now))
+                window = _Window(now, self._media.arrived, self._share.waited(now))
             elif window is not None and now - window.began >= EPOCH:
-                rate, starved = window.shows(now, self._received, self._share.waited(now), len(self._readers))
+                rate, starved = window.shows(now, self._media.arrived, self._share.waited(now), len(self._readers))
                 readers = self._pace.readers
                 self._pace.observe(now, rate, starved)
                 window = None
@@ -206,14 +206,17 @@ class Pipeline:
         ahead: _Ahead | None = None
         began: float | None = None
         try:
-            while block.length < wanted and (data := await reading.chunk(wanted - block.length)):
-                self._received += len(data)
-                await self._share.fill(block, data)
+            while block.length < wanted:
+                room = await self._share.room(block, wanted - block.length)
+                if not (count := await reading.into(room)):
+                    break
+                block.grow(count)
                 if began is None:
                     began, first = loop.time(), block.length
                 elif ahead is None and self._hides_latency():
                     rate = (block.length - first) / max(loop.time() - began, 1e-6)
-                    if wanted - block.length <= rate * self._media.latency:
+                    # The next chance to look is a slab from now: the nearer of the two to the right moment.
+                    if wanted - block.length <= rate * self._media.latency + SLAB_BYTES / 2:
                         ahead = self._send_ahead()
         except BaseException:
             if ahead is not None:

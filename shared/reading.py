@@ -37,6 +37,8 @@ class Media:
         a strong ETag if there is one, and the first 64 KiB.
     latency
         Seconds between a request and its answer, the least of late.
+    arrived
+        Bytes that have come in on all connections, whether or not they were asked for.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Media:
         self.format = format
         self.identity = f"{first.size}:{first.etag or ''}:{head}"
         self.latency = latency
+        self.arrived = 0
 
     def read(self, start: int, end: int | None, *, refused: Callable[[float | None], None] | None = None) -> Reading:
         """Return the bytes from `start` to before `end` (None: the file's end), to be read.
@@ -85,7 +88,7 @@ class Media:
         try:
             self._judge(answer, start)
         except Retryable:
-            answer.close()
+            answer.body.close()
             raise
         return answer
 
@@ -112,6 +115,10 @@ class Media:
         self._location = answer.location
         return answer
 
+    def count(self, arrived: int) -> None:
+        """Note that so many bytes have come in."""
+        self.arrived += arrived
+
     def ended(self, size: int) -> None:
         """Note where a file whose size was not known has ended."""
         self.size = size
@@ -119,7 +126,7 @@ class Media:
     def close(self) -> None:
         """Let go of the first answer, if nobody has read it."""
         if self._first is not None:
-            self._first.close()
+            self._first.body.close()
             self._first = None
 
 
@@ -144,19 +151,20 @@ class Reading:
         return self._end is None or offset < self._end
 
     async def begin(self) -> Answer:
-        """Send the request, so that the body is on its way when `chunk` is called."""
+        """Send the request, so that the body is on its way when `into` is called."""
         while self._answer is None:
             try:
                 answer = await self._media.answer(self.position, self._end)
             except (SourceUnavailable, SourceNotReady) as error:
                 await self._patience.wait(error)
             else:
-                answer.skip(self.position - answer.start)
+                answer.body.skip(self.position - answer.start)
+                answer.body.arrived = self._media.count
                 self._answer = answer
         return self._answer
 
-    async def chunk(self, limit: int) -> bytes | memoryview:
-        """Return the next bytes, at most `limit`; nothing at the end of the part or of the file.
+    async def into(self, view: memoryview) -> int:
+        """Write the next bytes into a buffer; return how many: 0 at the end of the part or of the file.
 
         Raises
         ------
@@ -173,17 +181,17 @@ class Reading:
                     raise
                 self._media.ended(self.position)
                 break
-            wanted = limit if self._end is None else min(limit, self._end - self.position)
+            wanted = len(view) if self._end is None else min(len(view), self._end - self.position)
             try:
-                data = await answer.chunk(wanted)
+                count = await answer.body.into(view[:wanted])
             except SourceUnavailable as error:
                 self.close()
                 await self._patience.wait(error)
                 continue
-            if data:
-                self.position += len(data)
+            if count:
+                self.position += count
                 self._patience.renew()
-                return data
+                return count
             self.close()
             if answer.end is None or answer.end == self._media.size:
                 if self._media.size is None:
@@ -192,12 +200,12 @@ class Reading:
                     break
                 raise SourceChanged(f"the file had {self._media.size} bytes, now it ends after {self.position}")
         self.close()
-        return b""
+        return 0
 
     def close(self) -> None:
         """Drop the connection, unless its body was read to the end."""
         if self._answer is not None:
-            self._answer.close()
+            self._answer.body.close()
             self._answer = None
 
 

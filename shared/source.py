@@ -36,6 +36,7 @@ PROBE_BYTES = 256 * 1024
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MAX_HOPS = 4
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 
 class Source:
@@ -71,7 +72,7 @@ class Source:
         self._session = session
         self._signer = signer
         self._origins = origins
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=stall_seconds, sock_read=stall_seconds)
+        self._stall_seconds = stall_seconds
         self._probe_bytes = probe_bytes
         self.sleep = sleep
 
@@ -152,7 +153,7 @@ class Source:
         """Ask for the bytes from `start` to before `end`, and return the answer with its body still to be read."""
         response, location = await self._request("GET", url, f"bytes={start}-{'' if end is None else end - 1}")
         try:
-            return await _judged(response, location)
+            return await self._judged(response, location)
         except BaseException:
             response.close()
             raise
@@ -166,14 +167,15 @@ class Source:
             if range_ is not None:
                 headers["Range"] = range_
             try:
-                response = await self._session.request(
-                    method,
-                    URL(url, encoded=True),
-                    headers=headers,
-                    allow_redirects=False,
-                    auto_decompress=False,
-                    timeout=self._timeout,
-                )
+                async with asyncio.timeout(self._stall_seconds):
+                    response = await self._session.request(
+                        method,
+                        URL(url, encoded=True),
+                        headers=headers,
+                        allow_redirects=False,
+                        auto_decompress=False,
+                        timeout=_NO_TIMEOUT,
+                    )
             except (aiohttp.ClientError, TimeoutError) as exc:
                 raise SourceUnavailable(f"the service did not answer ({type(exc).__name__})") from exc
             if response.status not in _REDIRECTS:
@@ -188,40 +190,36 @@ class Source:
     async def _read(self, url: str, limit: int) -> bytes:
         response, _ = await self._request("GET", url, None)
         try:
-            answer = await _judged(response, url)
-            content = bytearray()
-            while chunk := await answer.chunk():
-                content += chunk
-                if len(content) > limit:
-                    raise SourceNotReady(f"the service sends more than {limit} bytes in place of the metadata file")
+            content = await (await self._judged(response, url)).body.read(limit + 1)
+            if len(content) > limit:
+                raise SourceNotReady(f"the service sends more than {limit} bytes in place of the metadata file")
         finally:
             response.close()
         try:
             json.loads(content)
         except (ValueError, RecursionError) as exc:
-            found = describe(bytes(content[:HEAD_BYTES]))
+            found = describe(content[:HEAD_BYTES])
             found = "cut or malformed JSON" if found == "a JSON document" else found
             raise SourceNotReady(f"the service sends {found} in place of the metadata file") from exc
-        return bytes(content)
+        return content
 
     async def _open(self, url: str, announced: Format | None) -> Media:
         began = asyncio.get_running_loop().time()
         answer = await self.answer(url, 0, self._probe_bytes)
         latency = asyncio.get_running_loop().time() - began
         try:
-            head = await answer.read(HEAD_BYTES)
+            head = await answer.body.read(HEAD_BYTES)
             found = _recognised(answer, head, announced)
         except BaseException:
-            answer.close()
+            answer.body.close()
             raise
-        answer.unread(head)
+        answer.body.unread(head)
         return Media(self, url, answer, format=found, head=hashlib.sha256(head).hexdigest(), latency=latency)
 
-
-async def _judged(response: aiohttp.ClientResponse, location: str) -> Answer:
-    if response.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
-        raise refusal(response, await beginning(response))
-    return Answer.of(response, location)
+    async def _judged(self, response: aiohttp.ClientResponse, location: str) -> Answer:
+        if response.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+            raise refusal(response, await beginning(response, stall_seconds=self._stall_seconds))
+        return Answer.of(response, location, stall_seconds=self._stall_seconds)
 
 
 def _recognised(answer: Answer, head: bytes, announced: Format | None) -> Format:

@@ -155,8 +155,8 @@ class _Copy:
         share.claim(0)
         block = share.begin(0)
         try:
-            while block.length < size and (data := await reading.chunk(size - block.length)):
-                await share.fill(block, data)
+            while block.length < size and (count := await reading.into(await share.room(block, size - block.length))):
+                block.grow(count)
         finally:
             reading.close()
         digests = Digests()

@@ -75,8 +75,9 @@ def source(session: aiohttp.ClientSession, signer: CountingSigner, naps: Naps, s
 async def read_all(media: Media, start: int = 0, end: int | None = None) -> bytes:
     reading = media.read(start, end)
     received = bytearray()
-    while data := await reading.chunk(100_000):
-        received += data
+    room = memoryview(bytearray(100_000))
+    while count := await reading.into(room):
+        received += room[:count]
     return bytes(received)
 
 
@@ -202,7 +203,7 @@ async def test_the_caller_is_told_that_the_service_wants_to_be_spared(source: So
     server.faults += [None, Answers(429, headers={"Retry-After": "2"}), Answers(500)]
     async with source.open(server.url, format=None) as media:
         reading = media.read(400_000, 500_000, refused=told.append)
-        assert await reading.chunk(10)
+        assert await reading.into(memoryview(bytearray(10)))
         reading.close()
     assert told == [2]
 

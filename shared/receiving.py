@@ -31,7 +31,7 @@ class Body:
     Parameters
     ----------
     response
-        Whose headers have been read.
+        Whose headers have just been read.
     stall_seconds
         How long nothing may arrive while somebody waits for it.
 
@@ -44,10 +44,10 @@ class Body:
     def __init__(self, response: aiohttp.ClientResponse, *, stall_seconds: float) -> None:
         self._response = response
         self._stall_seconds = stall_seconds
-        self._kept = memoryview(b"")
         self._to_skip = 0
         self._loan: _Loan | None = None
         self.arrived: Callable[[int], None] = _tell_nobody
+        self._kept = memoryview(self._borrow())
 
     async def into(self, view: memoryview) -> int:
         """Write the body's next bytes into a buffer; return how many: 0 at the body's end, and only there.
@@ -85,14 +85,14 @@ class Body:
         self._response.close()
 
     async def _next(self, view: memoryview) -> int:
-        if not self._kept and self._loan is None:
-            self._kept = memoryview(self._borrow() or await self._received())
-        if self._kept or self._loan is None:
-            count = min(len(self._kept), len(view))
-            view[:count] = self._kept[:count]
-            self._kept = self._kept[count:]
-            return count
-        return await self._loan.into(view)
+        if not self._kept:
+            if self._loan is not None:
+                return await self._loan.into(view)
+            self._kept = memoryview(await self._received())
+        count = min(len(self._kept), len(view))
+        view[:count] = self._kept[:count]
+        self._kept = self._kept[count:]
+        return count
 
     def _borrow(self) -> bytes:
         """Borrow the connection, where that is worth it; return what aiohttp has received of the body so far."""
@@ -115,13 +115,9 @@ class Body:
                 stall_seconds=self._stall_seconds,
                 arrived=self._count,
             )
-        data = b"".join(pieces)
-        self._count(len(data))
-        return data
+        return b"".join(pieces)
 
     async def _received(self) -> bytes:
-        if self._loan is not None:
-            return b""
         with _faults_told():
             async with asyncio.timeout(self._stall_seconds):
                 # readany() would join what has arrived into one more copy.

@@ -36,6 +36,7 @@ PROBE_BYTES = 256 * 1024
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MAX_HOPS = 4
+_READ_AHEAD = 16 * 1024
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 
@@ -175,6 +176,7 @@ class Source:
                         allow_redirects=False,
                         auto_decompress=False,
                         timeout=_NO_TIMEOUT,
+                        read_bufsize=_READ_AHEAD,
                     )
             except (aiohttp.ClientError, TimeoutError) as exc:
                 raise SourceUnavailable(f"the service did not answer ({type(exc).__name__})") from exc

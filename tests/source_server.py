@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
     from types import TracebackType
 
@@ -93,12 +94,15 @@ class SourceServer:
         Sent as ETag.
     faults
         What the next requests get, in their order; None stands for a good answer.
+    connections
+        The callers' ports, one for each connection that brought a request.
     hold
         While it is not None, bodies wait for it after `hold_after` bytes.
     """
 
-    def __init__(self, content: bytes = b"") -> None:
+    def __init__(self, content: bytes = b"", *, tls: ssl.SSLContext | None = None) -> None:
         self.content = content
+        self._tls = tls
         self.ranges = True
         self.says_length = True
         self.etag: str | None = None
@@ -106,6 +110,7 @@ class SourceServer:
         self.hold: asyncio.Event | None = None
         self.hold_after = 0
         self.requests: list[Request] = []
+        self.connections: set[int] = set()
         self.sent = 0
         self.url = ""
         self.origin = ""
@@ -117,10 +122,10 @@ class SourceServer:
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
         port = self._runner.addresses[0][1]
-        self.origin = f"http://127.0.0.1:{port}"
+        self.origin = f"{'https' if self._tls else 'http'}://127.0.0.1:{port}"
         self.url = f"{self.origin}/v1/objects/0-eus-d1-1/content/video"
         return self
 
@@ -154,6 +159,8 @@ class SourceServer:
                 max(0, end - first),
             )
         )
+        if request.transport is not None:
+            self.connections.add(request.transport.get_extra_info("peername")[1])
         fault = self.faults.popleft() if self.faults else None
         match fault:
             case Answers(status, body, headers):

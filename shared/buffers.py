@@ -1,8 +1,9 @@
 """The memory of the copy engine: bounded for the whole process, however large the files and however many of them.
 
 A block's bytes lie in slabs, into which the network writes, from which digests are computed and uploads are sent: they
-are never copied on their way. Slabs are large, so that each of these is few calls; a block takes one at a time, so that
-a connection that is slow holds little; and they are used again and again.
+are never copied on their way. Slabs are large, so that each of these is few calls; they are taken one at a time, so
+that a connection that is slow holds little; and they are used again and again. Several readers may fill a block, each
+its own part of it.
 
 All copies of the process draw on one budget. Each copy has one block's worth to itself, for the lowest block that is
 still being read; the rest is first come, first served. Digests take blocks in order, so the lowest block is the one
@@ -13,44 +14,45 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from shared.changes import Changes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-SLAB_BYTES = 1024 * 1024
-"""Of every slab but a block's last one, which is as long as is needed."""
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
 
-class Block:
-    """A block's bytes.
+class Part:
+    """A stretch of a block, filled by one reader from its start on.
 
     Attributes
     ----------
-    index
-        Which block of the file it is.
+    block
+        Whose part it is.
+    offset, size
+        Where it begins in the block, and how many bytes it can have.
     length
         Bytes so far.
     """
 
-    def __init__(self, index: int) -> None:
-        self.index = index
+    def __init__(self, block: Block, offset: int, size: int) -> None:
+        self.block = block
+        self.offset = offset
+        self.size = size
         self.length = 0
-        self.holders = 1
         self.slabs: list[bytearray] = []
 
     @property
     def room(self) -> memoryview:
         """Where the next bytes go: the rest of the last slab; nothing where it is full."""
-        free = self.held - self.length
+        free = sum(map(len, self.slabs)) - self.length
         return memoryview(self.slabs[-1])[-free:] if free else memoryview(b"")
 
     @property
-    def held(self) -> int:
-        """Bytes of its slabs."""
-        return sum(map(len, self.slabs))
+    def is_full(self) -> bool:
+        """Whether it has all the bytes it can have."""
+        return self.length == self.size
 
     def grow(self, count: int) -> None:
         """Note that so many bytes were written into `room`."""
@@ -62,6 +64,43 @@ class Block:
         for slab in self.slabs:
             yield memoryview(slab)[:left]
             left -= len(slab)
+
+
+class Block:
+    """A block's bytes.
+
+    Attributes
+    ----------
+    index
+        Which block of the file it is.
+    parts
+        One after the other; only the last one may stay short.
+    to_fill
+        How many of them are not filled yet.
+    """
+
+    def __init__(self, index: int, sizes: Sequence[int]) -> None:
+        self.index = index
+        self.holders = 1
+        self.parts = [
+            Part(self, offset, size) for offset, size in zip(accumulate(sizes, initial=0), sizes, strict=False)
+        ]
+        self.to_fill = len(sizes)
+
+    @property
+    def length(self) -> int:
+        """Bytes so far."""
+        return sum(part.length for part in self.parts)
+
+    @property
+    def slabs(self) -> list[bytearray]:
+        """What its bytes lie in."""
+        return [slab for part in self.parts for slab in part.slabs]
+
+    def pieces(self) -> Iterator[memoryview]:
+        """Return the bytes, a slab at a time."""
+        for part in self.parts:
+            yield from part.pieces()
 
     async def __aiter__(self) -> AsyncIterator[memoryview]:
         """Return the bytes as the body of a request; unlike a generator, it can be sent again at a retry."""
@@ -76,9 +115,12 @@ class Pool:
     ----------
     size
         Bytes that may be held at a time; more only while a single copy needs more for itself.
+    slab_bytes
+        Of every slab but a part's last one, which is as long as is needed.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, slab_bytes: int) -> None:
+        self.slab_bytes = slab_bytes
         self._size = size
         self._promised = 0
         self._spare: list[bytearray] = []
@@ -104,11 +146,11 @@ class Pool:
 
     def slab(self, length: int) -> bytearray:
         """Return a slab; what it holds does not matter."""
-        return self._spare.pop() if length == SLAB_BYTES and self._spare else bytearray(length)
+        return self._spare.pop() if length == self.slab_bytes and self._spare else bytearray(length)
 
     def take_back(self, slabs: list[bytearray]) -> None:
         """Keep slabs for the next blocks."""
-        self._spare += [slab for slab in slabs if len(slab) == SLAB_BYTES]
+        self._spare += [slab for slab in slabs if len(slab) == self.slab_bytes]
 
 
 class Share:
@@ -120,31 +162,33 @@ class Share:
         self._own_left = own
         self._reading: set[int] = set()
         self._blocks: set[Block] = set()
-        self._waits: dict[Block, float] = {}
+        self._waits: dict[Part, float] = {}
         self._waited = 0.0
+
+    @property
+    def slab_bytes(self) -> int:
+        """Bytes of a slab: what is received, digested and sent at a time."""
+        return self._pool.slab_bytes
 
     def waited(self, now: float) -> float:
         """Seconds that readers have waited for room, up to `now` on the loop's clock."""
         return self._waited + sum(now - since for since in self._waits.values())
 
-    def claim(self, index: int) -> None:
-        """Note that a block will be read. Blocks are claimed in the order of their indexes."""
+    def begin(self, index: int, sizes: Sequence[int]) -> Block:
+        """Begin a block of parts of these sizes. Blocks are begun in the order of their indexes."""
+        block = Block(index, sizes)
         self._reading.add(index)
-
-    def begin(self, index: int) -> Block:
-        """Begin a block that was claimed."""
-        block = Block(index)
         self._blocks.add(block)
         return block
 
-    async def room(self, block: Block, wanted: int) -> memoryview:
-        """Return where a block's next bytes go, at most `wanted`, waiting until there is memory for another slab."""
-        if not block.room:
-            length = min(SLAB_BYTES, wanted)
-            if not self._take(block, length):
-                await self._wait(block, length)
-            block.slabs.append(self._pool.slab(length))
-        return block.room
+    async def room(self, part: Part) -> memoryview:
+        """Return where a part's next bytes go, waiting for memory for another slab; nothing if the part is full."""
+        if not part.room and not part.is_full:
+            length = min(self._pool.slab_bytes, part.size - part.length)
+            if not self._take(part.block, length):
+                await self._wait(part, length)
+            part.slabs.append(self._pool.slab(length))
+        return part.room
 
     def end(self, block: Block, holders: int) -> None:
         """Note that a block is read, and that `holders` will each release it."""
@@ -175,18 +219,21 @@ class Share:
         self._own_left -= own
         return True
 
-    async def _wait(self, block: Block, count: int) -> None:
+    async def _wait(self, part: Part, count: int) -> None:
         loop = asyncio.get_running_loop()
-        began = self._waits[block] = loop.time()
+        began = self._waits[part] = loop.time()
         try:
-            await self._pool.changes.until(lambda: self._take(block, count))
+            await self._pool.changes.until(lambda: self._take(part.block, count))
         finally:
-            del self._waits[block]
+            del self._waits[part]
             self._waited += loop.time() - began
 
     def _free(self, block: Block) -> None:
-        own = min(block.held, self._own - self._own_left)
+        slabs = block.slabs
+        held = sum(map(len, slabs))
+        own = min(held, self._own - self._own_left)
         self._own_left += own
-        self._pool.open += block.held - own
-        self._pool.take_back(block.slabs)
-        block.slabs = []
+        self._pool.open += held - own
+        self._pool.take_back(slabs)
+        for part in block.parts:
+            part.slabs = []

@@ -23,10 +23,10 @@ _LONGEST_HOLD = 60.0
 class Pace:
     """Decides how many connections read from the source.
 
-    It starts with one. While reading is what the copy waits for, more are tried. A step that gains nearly as much as
-    it adds shows a source that limits each connection, so the next step is a large one; a step that gains little is
-    taken back and not tried again for a while, longer each time. While the copy waits for storage or digests, nothing
-    is added. The epoch right after a step is not judged: its new connections are still being made.
+    It starts with one. While reading is what the copy waits for, four times as many are tried. A step that gains
+    nearly as much as it adds shows a source that limits each connection, so the next step follows at once; a step that
+    gains little is taken back and not tried again for a while, longer each time. While the copy waits for storage or
+    digests, nothing is added. The epoch right after a step is not judged: its new connections are still being made.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Pace:
         if starved > _STARVED or now < self._quiet_until or self.readers >= self._limit:
             return
         if self._before is None:
-            self._grow(self.readers * 2, rate)
+            self._grow(self.readers * 4, rate)
 
     def refused(self, now: float, retry_after: float | None) -> None:
         """Use half as many connections, and add none for a while: the service asked to be spared."""

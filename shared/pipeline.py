@@ -1,25 +1,27 @@
 """One copy under way: connections that read blocks, uploads that stage them, and digests that follow in order.
 
-A reader takes the next block that nobody has taken, fills it, and hands it on; it never waits for the upload. With one
-connection the request runs on through the file; with several, each request is for one block, and the next one is sent
-while the last bytes of this one are still to come, so that latency costs no throughput. How many readers there are is
-for `Pace` to say, how many uploads for `Gate`; what both can hold in memory is bounded by the copy's `Share`.
+A reader takes the next part of a block that nobody has taken, and fills it; who fills a block's last part hands the
+block on, and nobody waits for the upload. With one connection the request runs on through the file. With several, each
+request is for one part, and the next one is sent while the last bytes of this one are still to come, so that latency
+costs no throughput; parts are smaller than blocks, so that few blocks are under way at a time, and smaller still
+towards the end, so that all connections are busy to the last. How many readers there are is for `Pace` to say, how many
+uploads for `Gate`; what both can hold in memory is bounded by the copy's `Share`.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.buffers import SLAB_BYTES
 from shared.pacing import EPOCH, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from shared.blocks import BlockPlan
-    from shared.buffers import Block, Share
+    from shared.buffers import Block, Part, Share
     from shared.digests import Digests, Hashing
     from shared.pacing import Gate
     from shared.reading import Media, Reading
@@ -30,6 +32,9 @@ PROGRESS_SECONDS = 2.0
 
 GRACE_SECONDS = 5.0
 """How long uploads under way may take to finish after the deadline."""
+
+PART_SLABS = 4
+"""The most that one of several connections is asked for at a time."""
 
 _WORTH_HIDING = 0.005
 
@@ -85,6 +90,7 @@ class Pipeline:
         self._skips = set(staged) if media.ranges else set()
         self._digested = min(self._skips, default=None)
         self._next = 0
+        self._parts: deque[Part] = deque()
         self._ended = False
         self._readers: set[asyncio.Task[None]] = set()
         self._uploads: set[asyncio.Task[None]] = set()
@@ -166,57 +172,52 @@ class Pipeline:
                 if ahead is not None:
                     if reading is not None:
                         reading.close()
-                    index, reading, ahead = ahead.index, await ahead.reading(), None
+                    part, reading, ahead = ahead.part, await ahead.reading(), None
                 elif len(self._readers) > self._pace.readers or (taken := self._take()) is None:
                     return
                 else:
-                    index = taken
-                    reading = self._continue(reading, index)
-                block = self._share.begin(index)
-                ahead = await self._fill(block, reading)
-                self._hand_on(block, group)
+                    part = taken
+                    reading = self._continue(reading, part)
+                ahead = await self._fill(part, reading)
+                self._filled(part, group)
         finally:
             if reading is not None:
                 reading.close()
             if ahead is not None:
                 ahead.close()
 
-    def _continue(self, reading: Reading | None, index: int) -> Reading:
-        """Read on with the open request where it comes to this block; ask anew where it does not."""
-        start = index * self._plan.block_size
+    def _continue(self, reading: Reading | None, part: Part) -> Reading:
+        """Read on with the open request where it comes to this part; ask anew where it does not."""
+        start = part.block.index * self._plan.block_size + part.offset
         if reading is not None:
             if reading.position == start and reading.goes_beyond(start):
                 return reading
             reading.close()
-        return self._media.read(start, self._request_end(index), refused=self._refused)
+        return self._media.read(start, self._request_end(part), refused=self._refused)
 
-    def _request_end(self, index: int) -> int | None:
+    def _request_end(self, part: Part) -> int | None:
         if self._plan.size is None or not self._media.ranges:
             return None
-        last = index
-        if self._pace.readers == 1:
-            first_skip = min((skip for skip in self._skips if skip > index), default=self._plan.count or 0)
-            last = first_skip - 1
-        return min(self._plan.size, (last + 1) * self._plan.block_size)
+        index = part.block.index
+        if self._pace.readers > 1:
+            return index * self._plan.block_size + part.offset + part.size
+        first_skip = min((skip for skip in self._skips if skip > index), default=self._plan.count or 0)
+        return min(self._plan.size, first_skip * self._plan.block_size)
 
-    async def _fill(self, block: Block, reading: Reading) -> _Ahead | None:
-        """Read a block; return the next one's request, if it was worth sending before this one ended."""
+    async def _fill(self, part: Part, reading: Reading) -> _Ahead | None:
+        """Read a part; return the next one's request, if it was worth sending before this one ended."""
         loop = asyncio.get_running_loop()
-        wanted = self._plan.length(block.index)
         ahead: _Ahead | None = None
         began: float | None = None
         try:
-            while block.length < wanted:
-                room = await self._share.room(block, wanted - block.length)
-                if not (count := await reading.into(room)):
-                    break
-                block.grow(count)
+            while (room := await self._share.room(part)) and (count := await reading.into(room)):
+                part.grow(count)
                 if began is None:
-                    began, first = loop.time(), block.length
+                    began, first = loop.time(), part.length
                 elif ahead is None and self._hides_latency():
-                    rate = (block.length - first) / max(loop.time() - began, 1e-6)
+                    rate = (part.length - first) / max(loop.time() - began, 1e-6)
                     # The next chance to look is a slab from now: the nearer of the two to the right moment.
-                    if wanted - block.length <= rate * self._media.latency + SLAB_BYTES / 2:
+                    if part.size - part.length <= rate * self._media.latency + self._share.slab_bytes / 2:
                         ahead = self._send_ahead()
         except BaseException:
             if ahead is not None:
@@ -228,14 +229,16 @@ class Pipeline:
         return 1 < self._pace.readers >= len(self._readers) and self._media.latency > _WORTH_HIDING
 
     def _send_ahead(self) -> _Ahead | None:
-        index = self._take()
-        if index is None:
-            return None
-        return _Ahead(index, self._continue(None, index))
+        part = self._take()
+        return None if part is None else _Ahead(part, self._continue(None, part))
+
+    def _filled(self, part: Part, group: asyncio.TaskGroup) -> None:
+        self._ended = self._ended or (self._plan.size is None and not part.is_full)
+        part.block.to_fill -= 1
+        if not part.block.to_fill:
+            self._hand_on(part.block, group)
 
     def _hand_on(self, block: Block, group: asyncio.TaskGroup) -> None:
-        if self._plan.size is None and block.length < self._plan.block_size:
-            self._ended = True
         if not block.length:
             self._share.end(block, 1)
             self._share.release(block)
@@ -275,17 +278,38 @@ class Pipeline:
             if self._all_read and index == self._due:
                 return
 
-    def _take(self) -> int | None:
+    def _take(self) -> Part | None:
+        """Return the next part that nobody has taken."""
+        if not self._parts:
+            self._pass_over_staged()
+            if self._is_taken():
+                return None
+            self._parts.extend(self._share.begin(self._next, self._cut(self._next)).parts)
+            self._next += 1
+        return self._parts.popleft()
+
+    def _cut(self, index: int) -> list[int]:
+        """Return the sizes of a block's parts."""
+        length, size, readers, slab = (
+            self._plan.length(index),
+            self._plan.size,
+            self._pace.readers,
+            self._share.slab_bytes,
+        )
+        if size is None or readers == 1:
+            return [length]
+        fair = (size - index * self._plan.block_size) // (2 * readers * slab)
+        part = min(max(1, fair), PART_SLABS) * slab
+        return [min(part, length - offset) for offset in range(0, length, part)]
+
+    def _pass_over_staged(self) -> None:
         while self._next in self._skips:
             self._next += 1
-        if self._is_taken():
-            return None
-        self._share.claim(self._next)
-        self._next += 1
-        return self._next - 1
 
     def _is_taken(self) -> bool:
-        """Whether every block was given to a reader."""
+        """Whether every part of every block was given to a reader."""
+        if self._parts:
+            return False
         if self._plan.count is None:
             return self._ended
         return self._next >= self._plan.count
@@ -319,8 +343,8 @@ class _Window:
 class _Ahead:
     """A request sent before its block's turn."""
 
-    def __init__(self, index: int, reading: Reading) -> None:
-        self.index = index
+    def __init__(self, part: Part, reading: Reading) -> None:
+        self.part = part
         self._reading = reading
         self._sending = asyncio.create_task(reading.begin())
         self._sending.add_done_callback(lambda task: task.cancelled() or task.exception())

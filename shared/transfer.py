@@ -73,7 +73,8 @@ class Transfer:
     def __init__(self, *, block_mib: float, concurrency: int) -> None:
         self._block_size = int(block_mib * MIB)
         self._limit = concurrency
-        self._pool = Pool(max(BUFFER_MIB * MIB, 2 * self._block_size))
+        slab_bytes = min(MIB, -(-self._block_size // 4))
+        self._pool = Pool(max(BUFFER_MIB * MIB, 2 * self._block_size), slab_bytes)
         self._gate = Gate(concurrency)
         self._hashing = Hashing()
 
@@ -152,11 +153,11 @@ class _Copy:
         """Copy a file that fits into one request."""
         size = self._media.size or 0
         reading = self._media.read(0, size)
-        share.claim(0)
-        block = share.begin(0)
+        block = share.begin(0, [size])
+        part = block.parts[0]
         try:
-            while block.length < size and (count := await reading.into(await share.room(block, size - block.length))):
-                block.grow(count)
+            while (room := await share.room(part)) and (count := await reading.into(room)):
+                part.grow(count)
         finally:
             reading.close()
         digests = Digests()

@@ -66,7 +66,7 @@ async def run(name: str, recording: Recording, storage: Storage, blob: str, fold
     PeerFailed
         It is not installed, or it failed.
     """
-    signer = HmacSigner.from_connection_string(recording.connection_string)
+    signer = HmacSigner(recording.endpoint, recording.access_key)
     headers = await signer.headers("GET", recording.url)
     download = folder / "peer.mp4"
     try:

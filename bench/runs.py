@@ -14,6 +14,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from bench import peers, worker
 from bench.services import CONTAINER, PROJECT, storage
+from shared.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,15 +76,24 @@ async def once(name: str, recording: Recording, folder: Path) -> Run:
 
 def task(recording: Recording, account: Storage, folder: Path) -> worker.Task:
     """Return what a contender is told."""
+    app = Settings.from_environment(
+        {
+            "ACS_CONNECTION_STRING": f"endpoint={recording.endpoint};accesskey={recording.access_key}",
+            "ARCHIVE_STORAGE": account.connection_string,
+        }
+    )
     return worker.Task(
         url=recording.url,
         document_id=recording.document_id,
         size=recording.size,
-        acs=recording.connection_string,
+        endpoint=recording.endpoint,
+        access_key=recording.access_key,
         storage=account.connection_string,
         container=CONTAINER,
         blob=BLOB,
         folder=str(folder),
+        block_mib=app.block_mib,
+        concurrency=app.concurrency,
     )
 
 

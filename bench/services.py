@@ -33,14 +33,15 @@ class Recording:
     ----------
     url, document_id, size
         Of its one chunk's media.
-    connection_string
+    endpoint, access_key
         Of the emulated resource.
     """
 
     url: str
     document_id: str
     size: int
-    connection_string: str
+    endpoint: str
+    access_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ async def record(url: str, size: int) -> Recording:
         chunk["contentLocation"],
         chunk["documentId"],
         chunk["contentLength"],
-        f"endpoint={url}/;accesskey={_emulator_key()}",
+        url,
+        _emulator_key(),
     )
 
 

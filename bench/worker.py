@@ -24,23 +24,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-BLOCK_MIB = 4
-CONCURRENCY = 8
 MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a contender has to move: from `url`, `size` bytes, to `blob` in `container` of `storage`."""
+    """What a contender has to move: from `url`, `size` bytes, to `blob` in `container` of `storage`.
+
+    `block_mib` and `concurrency` are the app's own defaults; peers that take such options get the same.
+    """
 
     url: str
     document_id: str
     size: int
-    acs: str
+    endpoint: str
+    access_key: str
     storage: str
     container: str
     blob: str
     folder: str
+    block_mib: int
+    concurrency: int
 
 
 type Ready = Callable[[], Awaitable[dict[str, Any] | None]]
@@ -61,8 +65,8 @@ async def ours(task: Task, exits: AsyncExitStack) -> Ready:
     service = await exits.enter_async_context(
         BlobServiceClient.from_connection_string(task.storage, use_env_settings=False)
     )
-    source = Source(session, HmacSigner.from_connection_string(task.acs), TrustedOrigins(["http://127.0.0.1:*"]))
-    transfer = Transfer(block_mib=BLOCK_MIB, concurrency=CONCURRENCY)
+    source = Source(session, HmacSigner(task.endpoint, task.access_key), TrustedOrigins(["http://127.0.0.1:*"]))
+    transfer = Transfer(block_mib=task.block_mib, concurrency=task.concurrency)
     blob = service.get_blob_client(task.container, task.blob)
 
     async def run() -> dict[str, Any]:
@@ -80,7 +84,7 @@ async def read_limit(task: Task, exits: AsyncExitStack) -> Ready:
     from shared.signing import HmacSigner
 
     session = await exits.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
-    signer = HmacSigner.from_connection_string(task.acs)
+    signer = HmacSigner(task.endpoint, task.access_key)
 
     async def part(ranges: list[str]) -> int:
         received = 0
@@ -98,9 +102,9 @@ async def read_limit(task: Task, exits: AsyncExitStack) -> Ready:
             task.url, headers={"Range": "bytes=0-0", **(await signer.headers("GET", task.url))}
         ) as answer:
             whole = answer.status == 200
-        step = 8 * BLOCK_MIB * MIB
+        step = 8 * task.block_mib * MIB
         ranges = ["bytes=0-"] if whole else [f"bytes={at}-{at + step - 1}" for at in range(0, task.size, step)]
-        received = await asyncio.gather(*[part(ranges) for _ in range(CONCURRENCY)])
+        received = await asyncio.gather(*[part(ranges) for _ in range(task.concurrency)])
         if sum(received) != task.size:
             raise RuntimeError(f"{sum(received)} of {task.size} bytes were read")
 
@@ -116,7 +120,7 @@ async def write_limit(task: Task, exits: AsyncExitStack) -> Ready:
         BlobServiceClient.from_connection_string(task.storage, use_env_settings=False)
     )
     blob = service.get_blob_client(task.container, task.blob)
-    buffer = os.urandom(BLOCK_MIB * MIB)
+    buffer = os.urandom(task.block_mib * MIB)
     md5 = base64.b64encode(hashlib.md5(buffer, usedforsecurity=False).digest()).decode()
     names = [f"{index:08d}" for index in range(task.size // len(buffer))]
 
@@ -133,7 +137,7 @@ async def write_limit(task: Task, exits: AsyncExitStack) -> Ready:
 
     async def run() -> None:
         waiting = names.copy()
-        await asyncio.gather(*[stage(waiting) for _ in range(CONCURRENCY)])
+        await asyncio.gather(*[stage(waiting) for _ in range(task.concurrency)])
         await blob.commit_block_list([BlobBlock(name) for name in names])
 
     return run
@@ -145,8 +149,7 @@ def _official_download(task: Task) -> Callable[[], Any]:
     from azure.core.credentials import AzureKeyCredential
 
     vars(_content_downloader)["validate_recording_url"] = lambda *_: None
-    endpoint, _, key = task.acs.removeprefix("endpoint=").partition("/;accesskey=")
-    client = CallAutomationClient(endpoint, AzureKeyCredential(key))
+    client = CallAutomationClient(task.endpoint, AzureKeyCredential(task.access_key))
     return lambda: client.download_recording(task.url)
 
 
@@ -182,7 +185,7 @@ async def quickstart(task: Task, exits: AsyncExitStack) -> Ready:
 async def quickstart_md5(task: Task, exits: AsyncExitStack) -> Ready:
     """Do the same, tuned: Content-MD5, which Azurite is quick with, and as many uploads as the copy may have."""
     del exits
-    return await _quickstart(task, validate_content=True, max_concurrency=CONCURRENCY)
+    return await _quickstart(task, validate_content=True, max_concurrency=task.concurrency)
 
 
 async def stream(task: Task, exits: AsyncExitStack) -> Ready:
@@ -197,17 +200,17 @@ async def stream(task: Task, exits: AsyncExitStack) -> Ready:
         BlobServiceClient.from_connection_string(
             task.storage,
             use_env_settings=False,
-            max_block_size=BLOCK_MIB * MIB,
-            max_single_put_size=BLOCK_MIB * MIB,
+            max_block_size=task.block_mib * MIB,
+            max_single_put_size=task.block_mib * MIB,
         )
     )
-    signer = HmacSigner.from_connection_string(task.acs)
+    signer = HmacSigner(task.endpoint, task.access_key)
     blob = service.get_blob_client(task.container, task.blob)
 
     async def run() -> None:
         async with session.get(task.url, headers=await signer.headers("GET", task.url)) as answer:
             await blob.upload_blob(
-                answer.content.iter_any(), length=task.size, validate_content=True, max_concurrency=CONCURRENCY
+                answer.content.iter_any(), length=task.size, validate_content=True, max_concurrency=task.concurrency
             )
 
     return run

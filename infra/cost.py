@@ -74,7 +74,7 @@ AUDIO = Recording("10 minutes of mixed audio (mp3)", 10, 0.36, "recording_audio"
 VIDEO = Recording("10 minutes of mixed audio and video (mp4)", 10, 7.5, "recording_video")
 
 # What one recording asks of the app, from its own behaviour.
-BLOCK_MIB = 4
+BLOCK_MIB = 8
 BLOBS = 4  # media, metadata, manifest, event
 SMALL_WRITES = 5  # block list, metadata, event, manifest twice
 READS = 4  # manifest, at each step

@@ -22,7 +22,7 @@ param deleteAfterDays = int(readEnvironmentVariable('ARCHIVE_DELETE_AFTER_DAYS',
 param versionDays = int(readEnvironmentVariable('ARCHIVE_VERSION_DAYS', '365'))
 
 param retentionHours = int(readEnvironmentVariable('RECORDING_RETENTION_HOURS', '24'))
-param copyBlockMib = int(readEnvironmentVariable('COPY_BLOCK_MIB', '4'))
+param copyBlockMib = int(readEnvironmentVariable('COPY_BLOCK_MIB', '8'))
 param copyConcurrency = int(readEnvironmentVariable('COPY_CONCURRENCY', '8'))
 param autoRecord = readEnvironmentVariable('AUTO_RECORD', 'off')
 param requireConsent = bool(readEnvironmentVariable('REQUIRE_CONSENT', 'false'))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from shared.connections import Service, Storage, Topic
 from shared.errors import SettingsError
 from shared.origins import TrustedOrigins
 
@@ -35,68 +36,6 @@ _RESOURCE_ID = re.compile(
     re.IGNORECASE,
 )
 _CONTAINER_NAME = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """The Azure Communication Services resource.
-
-    Attributes
-    ----------
-    endpoint
-        Its URL, without a trailing slash.
-    access_key
-        Base64; None where a managed identity is used.
-    """
-
-    endpoint: str
-    access_key: str | None
-
-    def __repr__(self) -> str:
-        return f"Service(endpoint={self.endpoint!r}, access_key={'set' if self.access_key else None})"
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """The account that keeps the archive: a connection string, or service addresses with an identity.
-
-    Attributes
-    ----------
-    connection_string
-        None where addresses are used.
-    blob_uri, queue_uri, table_uri
-        The services' addresses; None where a connection string is used.
-    client_id
-        The user-assigned identity's client id; None for the system's or the developer's own.
-    """
-
-    connection_string: str | None
-    blob_uri: str | None = None
-    queue_uri: str | None = None
-    table_uri: str | None = None
-    client_id: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Storage(connection_string={'set' if self.connection_string else None}, blob_uri={self.blob_uri!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """The Event Grid topic that the archive's own events go to.
-
-    Attributes
-    ----------
-    endpoint
-        The address that takes events.
-    key
-        One of its keys; None where an identity is used.
-    """
-
-    endpoint: str
-    key: str | None
-
-    def __repr__(self) -> str:
-        return f"Topic(endpoint={self.endpoint!r}, key={'set' if self.key else None})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +114,7 @@ class Settings:
             container=reader.text("ARCHIVE_CONTAINER", "recordings", _container_name),
             retention_hours=reader.number("RECORDING_RETENTION_HOURS", 24, low=1, high=48),
             trusted_origins=reader.origins("RECORDING_TRUSTED_ORIGINS", DEFAULT_TRUSTED_ORIGINS),
-            block_mib=reader.number("COPY_BLOCK_MIB", 4, low=1, high=100),
+            block_mib=reader.number("COPY_BLOCK_MIB", 8, low=1, high=100),
             concurrency=reader.number("COPY_CONCURRENCY", 8, low=1, high=64),
             retry_seconds=reader.number("RETRY_SECONDS", 15, low=1, high=300),
             expected_event_minutes=reader.number("EXPECTED_EVENT_MINUTES", 60, low=1, high=1440),

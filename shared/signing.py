@@ -67,23 +67,6 @@ class HmacSigner:
             raise SettingsError("the access key of Azure Communication Services is not base64") from None
         self._now = now
 
-    @classmethod
-    def from_connection_string(cls, connection_string: str) -> HmacSigner:
-        """Make a signer from `endpoint=https://…/;accesskey=…`.
-
-        Raises
-        ------
-        SettingsError
-            A part is missing or malformed.
-        """
-        parts = {
-            name.strip().lower(): value.strip()
-            for name, _, value in (part.partition("=") for part in connection_string.split(";"))
-        }
-        if not parts.get("endpoint") or not parts.get("accesskey"):
-            raise SettingsError("ACS_CONNECTION_STRING needs the form endpoint=https://…/;accesskey=…")
-        return cls(parts["endpoint"], parts["accesskey"])
-
     async def headers(self, method: str, url: str, body: bytes = b"") -> dict[str, str]:
         """Return date, content hash, host and signature of one request."""
         parts = urlsplit(url)

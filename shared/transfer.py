@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from shared.reading import Media
     from shared.staging import Existing
 
-BUFFER_MIB = 40
+BUFFER_MIB = 48
 """What all copies of a process hold in memory together; more only if that is less than two blocks."""
 
 MAX_SINGLE_MIB = 32

@@ -14,7 +14,7 @@ def test_defaults_are_the_documented_ones() -> None:
     assert (settings.container, settings.retention_hours, settings.block_mib, settings.concurrency) == (
         "recordings",
         24,
-        4,
+        8,
         8,
     )
     settings.trusted_origins.check("https://us-storage.asm.skype.com/v1/objects/x")

@@ -246,12 +246,13 @@ class Pipeline:
         digested = self._digested is None or block.index < self._digested
         self._due += digested
         self._share.end(block, 2 if digested else 1)
-        if digested:
-            self._full[block.index] = block
-            self._to_digest.put_nowait(None)
+        # The upload first: its MD5 is computed before the file's digests, so that storage has work early.
         task = group.create_task(self._upload(block))
         self._uploads.add(task)
         task.add_done_callback(self._uploads.discard)
+        if digested:
+            self._full[block.index] = block
+            self._to_digest.put_nowait(None)
 
     async def _upload(self, block: Block) -> None:
         md5 = await self._hashing.md5(block)

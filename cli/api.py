@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from cli.deployment import Deployment, base_url
 from cli.errors import CommandError, Unreachable, UsageError
@@ -138,10 +138,12 @@ def sentence(answer: Answer) -> str:
 def _faults(members: Mapping[str, Any]) -> str:
     errors = members.get("errors")
     found = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
-    return "; ".join(
-        one_line(f"{str(error.get('pointer', '')).removeprefix('#/') or 'the body'}: {error.get('detail', '')}")
-        for error in found
-    )
+    return "; ".join(one_line(f"{_field(str(error.get('pointer', '')))}: {error.get('detail', '')}") for error in found)
+
+
+def _field(pointer: str) -> str:
+    """Return a JSON pointer in its form as a fragment as a person writes it."""
+    return unquote(pointer).removeprefix("#").removeprefix("/") or "the body"
 
 
 def _members(answer: Answer) -> Mapping[str, Any]:

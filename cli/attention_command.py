@@ -1,4 +1,4 @@
-"""The command `recordings attention`."""
+"""The commands `recordings attention`, `attention settle` and `attention retry`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     attention = typer.Typer(invoke_without_command=True)
     attention.callback()(list_findings)
     attention.command()(settle)
+    attention.command()(retry)
     app.add_typer(attention, name="attention")
 
 
@@ -43,9 +44,27 @@ def settle(
     json_output: Json = False,
 ) -> None:
     """Take a finding off the list; its evidence stays in the archive."""
-    # What stands before the command's name counts too, and more than the environment.
-    given = context.obj
-    run(_settle(identifier, given.get("url", url), given.get("key", key), as_json=json_output))
+    run(_settle(identifier, *_given(context, url, key), as_json=json_output))
+
+
+def retry(
+    context: typer.Context,
+    identifier: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The finding's id, as the list shows it.", show_default=False)
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Everything on the list that has work to put back.")] = False,
+    url: Url = None,
+    key: Key = None,
+    json_output: Json = False,
+) -> None:
+    """Put the work of a finding back, once its cause is mended; it leaves the list when the archive has the files."""
+    run(_retry(identifier, *_given(context, url, key), every=every, as_json=json_output))
+
+
+def _given(context: typer.Context, url: str | None, key: str | None) -> tuple[str | None, str | None]:
+    """Return address and key: what stands before the command's name counts too, and more than the environment."""
+    return context.obj.get("url", url), context.obj.get("key", key)
 
 
 async def _list(url: str | None, key: str | None, *, as_json: bool) -> None:
@@ -65,6 +84,8 @@ async def _list(url: str | None, key: str | None, *, as_json: bool) -> None:
             say(line)
     count = len(found["findings"])
     say(f"{count} finding{'' if count == 1 else 's'}" if count else "nothing needs a person")
+    if count:
+        say("once the cause is mended: recordings attention retry ID; where nothing is left to do: settle ID")
 
 
 def lines(finding: Mapping[str, Any]) -> list[str]:
@@ -92,3 +113,42 @@ async def _settle(identifier: str, url: str | None, key: str | None, *, as_json:
         raise CommandError(f"nothing on the list has the id {one_line(identifier)}")
     if not as_json:
         say(f"settled    {one_line(identifier)}")
+
+
+async def _retry(identifier: str | None, url: str | None, key: str | None, *, every: bool, as_json: bool) -> None:
+    from cli.api import Refused, connected, segment  # noqa: PLC0415
+    from cli.errors import UsageError  # noqa: PLC0415
+    from cli.text import say  # noqa: PLC0415
+
+    if every is (identifier is not None):
+        raise UsageError("say what to retry: the ID of a finding, or --all")
+    outcomes: list[dict[str, Any]] = []
+    async with connected(url, key) as api:
+        listed = [identifier]
+        if every:
+            listed = [finding["id"] for finding in (await api.ask("GET", "attention")).body["findings"]]
+        for finding in listed:
+            try:
+                outcome = (await api.ask("POST", f"attention/{segment(str(finding))}/retry")).body
+            except Refused as error:
+                # Of everything on the list some has no work, or was settled meanwhile.
+                if not every or error.status not in {404, 409}:
+                    raise
+                outcome = {"id": finding, "refused": str(error)}
+            outcomes.append(outcome)
+            if not as_json:
+                say(told(outcome))
+    if as_json:
+        say(json.dumps(outcomes if every else outcomes[0]))
+
+
+def told(outcome: Mapping[str, Any]) -> str:
+    """Return what became of a finding that was retried."""
+    from cli.text import one_line  # noqa: PLC0415
+
+    identifier = one_line(outcome["id"])
+    if "refused" in outcome:
+        return f"not retried  {identifier}: {outcome['refused']}"
+    count = outcome["chunks"]
+    sent = f": {count} chunk{'' if count == 1 else 's'} sent to be archived" if count else ""
+    return f"{'settled' if outcome['settled'] else 'retried':<11}  {identifier}{sent}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -94,11 +95,13 @@ class Audit:
 
     def told(self) -> str:
         """Return how far it is, as a person says it."""
-        return f"{self.recordings} recordings verified since {self.since}, {len(self.differing)} differ"
+        count = f"{self.recordings} recording{'' if self.recordings == 1 else 's'}"
+        return f"{count} verified since {self.since}, {len(self.differing)} differ"
 
     def to_wire(self) -> dict[str, Any]:
         """Return the outcome as a JSON object."""
-        return {"since": self.since, "recordings": self.recordings, "differing": self.differing}
+        differing = sorted(self.differing, key=lambda found: str(found["prefix"]))
+        return {"since": self.since, "recordings": self.recordings, "differing": differing}
 
 
 async def verify(api: Api, recording: str, progress: Progress) -> dict[str, Any]:
@@ -129,28 +132,60 @@ def differences(report: dict[str, Any]) -> list[str]:
     return [one_line(difference) for difference in report["differences"]] + of_chunks
 
 
-async def verify_all(api: Api, audit: Audit, file: Path | None, progress: Progress, *, quiet: bool) -> None:
+async def verify_all(
+    api: Api, audit: Audit, file: Path | None, progress: Progress, *, at_once: int, quiet: bool
+) -> None:
     """Verify all recordings of the archive's list, from where `audit` is.
 
     Parameters
     ----------
+    at_once
+        How many recordings the app reads back at a time, at most.
     quiet
         Whether what differs is only noted, not written.
+
+    Raises
+    ------
+    CommandError
+        One could not be verified; those that were are noted.
     """
     audit.keep(file)
     while True:
         page = (await api.ask_again("GET", "archive", query={"since": audit.since, "cursor": audit.cursor})).body
-        for entry in page["recordings"]:
-            if entry["prefix"] not in audit.done:
-                await _verify_entry(api, entry, audit, progress, quiet=quiet)
-                audit.keep(file)
-                progress.step(f"{audit.told()}; at {entry['prefix']}")
+        waiting = [entry for entry in page["recordings"] if entry["prefix"] not in audit.done]
+        await _verify_entries(api, waiting, audit, file, progress, at_once=at_once, quiet=quiet)
         if page["recordings"]:
             progress.page(f"{audit.told()}; at {one_line(page['recordings'][-1]['prefix'][:10])}")
         audit.cursor, audit.done = page["cursor"], []
         if audit.cursor is None:
             return
         audit.keep(file)
+
+
+async def _verify_entries(
+    api: Api,
+    entries: list[dict[str, Any]],
+    audit: Audit,
+    file: Path | None,
+    progress: Progress,
+    *,
+    at_once: int,
+    quiet: bool,
+) -> None:
+    waiting = iter(entries)
+
+    async def work() -> None:
+        for entry in waiting:
+            await _verify_entry(api, entry, audit, progress, quiet=quiet)
+            audit.keep(file)
+            progress.step(f"{audit.told()}; at {one_line(entry['prefix'])}")
+
+    try:
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(at_once):
+                workers.create_task(work())
+    except ExceptionGroup as errors:  # the first ended the others
+        raise errors.exceptions[0] from None
 
 
 async def _verify_entry(api: Api, entry: dict[str, Any], audit: Audit, progress: Progress, *, quiet: bool) -> None:

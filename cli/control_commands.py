@@ -41,6 +41,14 @@ def start(
         str | None,
         typer.Option(rich_help_panel=_OPTIONS, metavar="JSON|@FILE", help="The participants' consent."),
     ] = None,
+    more: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_OPTIONS,
+            metavar="JSON|@FILE",
+            help="Further fields of the request, as the API has them, such as channelAffinity or externalStorage.",
+        ),
+    ] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="Repeating the command with the same key gives the first one's recording.")
     ] = None,
@@ -60,7 +68,7 @@ def start(
         "pauseOnStart": pause_on_start or None,
     }
     body = {name: value for name, value in given.items() if value is not None}
-    run(_start(url, key, body, consent, idempotency_key, as_json=json_output))
+    run(_start(url, key, body, consent=consent, more=more, idempotency_key=idempotency_key, as_json=json_output))
 
 
 def pause(recording: RecordingId, url: Url = None, key: Key = None, json_output: Json = False) -> None:
@@ -82,15 +90,18 @@ async def _start(
     url: str | None,
     key: str | None,
     body: dict[str, Any],
-    consent: str | None,
-    idempotency_key: str | None,
     *,
+    consent: str | None,
+    more: str | None,
+    idempotency_key: str | None,
     as_json: bool,
 ) -> None:
     from cli.api import connected  # noqa: PLC0415 - --help is to be quick
 
     if consent is not None:
-        body["consent"] = read_consent(consent)
+        body["consent"] = read_object("--consent", consent)
+    if more is not None:
+        body = with_more(body, read_object("--more", more))
     headers = {} if idempotency_key is None else {"Idempotency-Key": header_value(idempotency_key)}
     async with connected(url, key) as api:
         started = (await api.ask("POST", "recordings", body=body, headers=headers)).body
@@ -114,8 +125,21 @@ def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
         say(f"{one_line(answer.get('state')):<10} {one_line(answer.get('recordingId'))}")
 
 
-def read_consent(given: str) -> dict[str, Any]:
-    """Return the consent that an option gives, as JSON or as the file that holds it.
+def with_more(body: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Return a request with further fields.
+
+    Raises
+    ------
+    UsageError
+        A field is given by an option already.
+    """
+    if both := sorted(body.keys() & more.keys()):
+        raise UsageError(f"--more gives {', '.join(both)}, which an option gives too")
+    return {**body, **more}
+
+
+def read_object(option: str, given: str) -> dict[str, Any]:
+    """Return the object that an option gives, as JSON or as the file that holds it.
 
     Raises
     ------
@@ -128,14 +152,14 @@ def read_consent(given: str) -> dict[str, Any]:
             text = Path(given[1:]).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise UsageError(f"--consent: {given[1:]} cannot be read: {why}") from error
+            raise UsageError(f"{option}: {given[1:]} cannot be read: {why}") from error
     try:
-        consent = json.loads(text)
+        value = json.loads(text)
     except ValueError as error:
-        raise UsageError(f"--consent takes a JSON object, or @ and the file that holds it: {error}") from error
-    if not isinstance(consent, dict):
-        raise UsageError("--consent takes a JSON object: basis, obtainedFrom, obtainedAt, reference")
-    return consent
+        raise UsageError(f"{option} takes a JSON object, or @ and the file that holds it: {error}") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{option} takes a JSON object, or @ and the file that holds it")
+    return value
 
 
 def header_value(text: str) -> str:

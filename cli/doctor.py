@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -73,7 +73,16 @@ async def examine_local(url: str, keys: LocalKeys, stack: LocalEvents, patience:
     )
     # The emulator's topic belongs to no resource, so there is no address to compare.
     found = await check_events(stack, service=None, retention_hours=_retention(asked))
-    return Examination(url, [*asked.findings, functions, *found], asked.facts, _secrets(keys.function, keys.master))
+    findings = [_mended_here(finding) for finding in [*asked.findings, functions, *found]]
+    return Examination(url, findings, asked.facts, _secrets(keys.function, keys.master))
+
+
+def _mended_here(finding: Finding) -> Finding:
+    """Return a finding of the local stack with its mend: what a deployment puts right, starting it again does here."""
+    of_the_stack = finding.check == "app.reachable" or finding.check.startswith("events.")
+    if not finding.mend or not of_the_stack:
+        return finding
+    return replace(finding, mend="start the stack again: make run; where its ports were moved, see --help")
 
 
 async def examine_azure(

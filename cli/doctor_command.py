@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path  # typer reads the annotations at run time
 from typing import TYPE_CHECKING, Annotated
@@ -119,6 +120,9 @@ async def _examined(options: _Options) -> Examination:
 
     if options.local and options.group:
         raise UsageError("--local and --resource-group exclude one another")
+    # One in the environment is another deployment's, and not meant.
+    if options.local and options.url not in {None, os.environ.get("RECORDINGS_URL")}:
+        raise UsageError("--local and --url exclude one another; see --host-port")
     if options.local:
         return await _examined_here(options)
     url = base_url(options.url, "--url") if options.url else None

@@ -29,6 +29,9 @@ def verify(
         Path | None,
         typer.Option(help="With --all: keeps how far it is. The same command goes on from there, and removes it."),
     ] = None,
+    at_once: Annotated[
+        int, typer.Option(min=1, max=16, help="With --all: how many recordings the app reads back at a time.")
+    ] = 4,
     url: Url = None,
     key: Key = None,
     json_output: Json = False,
@@ -38,7 +41,7 @@ def verify(
     Ends with 1 when anything differs.
     """
     if everything:
-        well = run(_verify_all(recording, since, resume_file, url, key, as_json=json_output))
+        well = run(_verify_all(recording, since, resume_file, url, key, at_once=at_once, as_json=json_output))
     else:
         well = run(_verify_one(recording, since, resume_file, url, key, as_json=json_output))
     raise typer.Exit(0 if well else 1)
@@ -77,7 +80,14 @@ def lines(report: dict[str, Any]) -> list[str]:
 
 
 async def _verify_all(
-    recording: str | None, since: str | None, file: Path | None, url: str | None, key: str | None, *, as_json: bool
+    recording: str | None,
+    since: str | None,
+    file: Path | None,
+    url: str | None,
+    key: str | None,
+    *,
+    at_once: int,
+    as_json: bool,
 ) -> bool:
     if recording is not None:
         raise UsageError("give a recording's id or --all, not both")
@@ -91,7 +101,7 @@ async def _verify_all(
         audit = Audit.resumed(file, api.deployment.url, first)
         try:
             with Progress() as progress:
-                await verify_all(api, audit, file, progress, quiet=as_json)
+                await verify_all(api, audit, file, progress, at_once=at_once, quiet=as_json)
         except CommandError as error:
             if file is not None and not isinstance(error, UsageError):
                 say(f"{audit.told()}; the same command goes on from there", err=True)

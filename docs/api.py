@@ -29,7 +29,7 @@ wrong one, the platform answers 401 without a body.
 `type` that stays, and the members that its kind needs: `errors` names each wrong field, `state` a recording's state,
 `code` and `serviceMessage` are the service's own words.
 
-**Repeating.** A start with an `Idempotency-Key` can be sent again at any time: the answer is the first one's, and one
+**Repeating.** A start with an `Idempotency-Key` can be sent again for 48 hours: the answer is the first one's, and one
 recording is made. A busy service (429, 5xx) is asked again for up to 15 seconds before its answer is passed on with its
 `Retry-After`.
 """

@@ -23,3 +23,11 @@ async def settle_attention(req: func.HttpRequest) -> func.HttpResponse:
     """Take a finding off the list."""
     settled = await services().attention.settle(unquote(req.route_params["id"]))
     return answer(200, {"settled": settled})
+
+
+@blueprint.route("attention/{id}/retry", methods=["POST"])
+@problems_answered
+async def retry_attention(req: func.HttpRequest) -> func.HttpResponse:
+    """Put the work of a finding back."""
+    retried = await services().rework.retry(unquote(req.route_params["id"]))
+    return answer(202, retried.to_wire())

@@ -99,7 +99,7 @@ param trustedOrigins string = 'https://*.asm.skype.com,https://*.asyncgw.teams.m
 @description('Size of the blocks a file is copied in, MiB.')
 @minValue(1)
 @maxValue(100)
-param copyBlockMib int = 4
+param copyBlockMib int = 8
 
 @description('Most connections that one copy uses.')
 @minValue(1)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Self
 
 from shared import log, names, telemetry
 from shared.attention import Finding, Kind
-from shared.catalog import storage_errors_told
+from shared.catalog import NO_MANIFEST, storage_errors_told
 from shared.errors import (
     ArchiveConflict,
     CopyError,
     Expired,
     Handover,
     InvalidEvent,
+    ManifestUnreadable,
     Permanent,
     Retryable,
     SourceNotReady,
@@ -33,6 +34,7 @@ from shared.manifest import ArchivedChunk, Manifest, MediaFile, MetadataFile
 from shared.media import Format
 from shared.messages import ChunkMessage
 from shared.metadata import METADATA_LIMIT, parse_metadata
+from shared.recalling import recall
 from shared.retries import delay_after
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
     from shared.attention import Attention
-    from shared.catalog import Catalog
+    from shared.catalog import Catalog, ManifestVersion
     from shared.chunk_queue import ChunkQueue
     from shared.completion import Completion
     from shared.events import Chunk
@@ -132,7 +134,7 @@ class Archive:
                     await self._archive_chunk(message)
             except Retryable as error:
                 # What is archived already does not expire, and the archive's own services come back.
-                ours = isinstance(error, StorageUnavailable | TopicUnavailable)
+                ours = isinstance(error, StorageUnavailable | TopicUnavailable | ManifestUnreadable)
                 if self._now() >= message.expires_at and not ours:
                     await self._give_up(message, Expired(f"the service has deleted the file; last it said: {error}"))
                 else:
@@ -145,12 +147,13 @@ class Archive:
             log.info("chunk.handed_over", reason=str(error))
             await self._send(message, timedelta())
             return
-        tries = message.tries + 1
+        tries, time_left = message.tries + 1, message.expires_at - self._now()
         delay = delay_after(
             tries,
             first=self._first_retry,
             retry_after=error.retry_after,
-            time_left=message.expires_at - self._now(),
+            # Once it is over only our own services are waited for, and no deadline presses any more.
+            time_left=time_left if time_left > timedelta() else timedelta.max,
             random=random.random,
         )
         log.warning(
@@ -171,7 +174,7 @@ class Archive:
     async def _archive_chunk(self, message: ChunkMessage) -> None:
         chunk, prefix = message.chunk, message.prefix
         began = asyncio.get_running_loop().time()
-        seen = await self._catalog.read_manifest(prefix)
+        seen, unreadable = await self._read_manifest(prefix)
         known = seen.manifest or Manifest()
         if known.holds(chunk):
             log.info("chunk.already_archived")
@@ -179,14 +182,12 @@ class Archive:
             return
         if known.conflicts(chunk):
             raise ArchiveConflict(f"another document is announced as chunk {chunk.index} of this recording")
-
-        # The media is what cannot be had again, so it is copied even while the metadata file fails.
-        metadata = await self._read_metadata(chunk)
-        content = await self._copy_content(message)
-        if isinstance(metadata, CopyError):
-            raise metadata
-        name = names.metadata_blob(prefix, chunk.index)
-        metadata = await self._catalog.put_first(name, metadata)
+        found = None
+        if message.tries or unreadable or self._now() >= message.expires_at:
+            found = await recall(self._container, message)
+        content, metadata = found or await self._fetch(message)
+        if unreadable is not None:
+            raise unreadable
         described = parse_metadata(metadata)
         archived = ArchivedChunk(
             index=chunk.index,
@@ -196,7 +197,11 @@ class Archive:
             duration_ms=described.duration_ms,
             archived_at=wire_time(self._now()),
             content=content,
-            metadata=MetadataFile(blob=name, size=len(metadata), sha256=hashlib.sha256(metadata).hexdigest()),
+            metadata=MetadataFile(
+                blob=names.metadata_blob(prefix, chunk.index),
+                size=len(metadata),
+                sha256=hashlib.sha256(metadata).hexdigest(),
+            ),
         )
         manifest = await self._catalog.update_manifest(prefix, lambda now: now.archived(archived, described), seen)
         log.info("chunk.archived", blob=content.blob, bytes=content.size, status=manifest.status)
@@ -208,6 +213,23 @@ class Archive:
             format=content.blob.rpartition(".")[2],
         )
         await self._follow(message, manifest)
+
+    async def _read_manifest(self, prefix: str) -> tuple[ManifestVersion, ManifestUnreadable | None]:
+        """Return the manifest, or why it cannot be read: the files cannot be had again, and are copied all the same."""
+        try:
+            return await self._catalog.read_manifest(prefix), None
+        except ManifestUnreadable as error:
+            return NO_MANIFEST, error
+
+    async def _fetch(self, message: ChunkMessage) -> tuple[MediaFile, bytes]:
+        """Copy a chunk's files into the archive, and return what the media became, and the metadata."""
+        # The media is what cannot be had again, so it is copied even while the metadata file fails.
+        metadata = await self._read_metadata(message.chunk)
+        content = await self._copy_content(message)
+        if isinstance(metadata, CopyError):
+            raise metadata
+        name = names.metadata_blob(message.prefix, message.chunk.index)
+        return content, await self._catalog.put_first(name, metadata)
 
     async def _follow(self, message: ChunkMessage, manifest: Manifest) -> None:
         if self._completion is not None:

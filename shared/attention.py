@@ -1,4 +1,9 @@
-"""What an operator has to look at: found once, louder as the source's last hours run out, gone when it is mended."""
+"""What an operator has to look at: found once, louder as the source's last hours run out, gone when it is mended.
+
+The list is rows of the ledger. What was found only once has evidence in the archive besides, under `attention/`, from
+which a row that the ledger did not take, or lost, is put back (`shared.upkeep`). A row that is settled stays for some
+days, so that what was dealt with is not found again; the evidence says too that it is settled.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from shared import log, telemetry
-from shared.catalog import storage_errors_told
+from shared.catalog import RAISED_AT, SETTLED_AT, SETTLED_BY, storage_errors_told
 from shared.errors import Retryable
 from shared.events import wire_time
 from shared.ledger import best_effort
@@ -19,10 +24,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from shared.catalog import Catalog
+    from shared.errors import ManifestUnreadable
     from shared.ledger import Ledger
 
 _PARTITION = "attention"
 _TOLD = "attention.told"
+_CRASHED_AFTER = timedelta(minutes=4)
+"""How long whoever claimed to tell of a finding may take."""
+
+_SAID = ("reason", "error", "recordingId", "documentId", "prefix", "expiresAt")
+_SHOWN = ("id", "kind", *_SAID)
+
+OPERATOR, SWEEP = "operator", "sweep"
+"""Who settles a finding."""
 
 
 class Kind(StrEnum):
@@ -36,6 +50,10 @@ class Kind(StrEnum):
     GAP = "gap"
     SILENCE = "silence"
     DEAD_LETTER = "dead-letter"
+
+
+STANDING = frozenset({Kind.WAITING, Kind.GAP, Kind.SILENCE, Kind.DEAD_LETTER})
+"""What every sweep finds again as long as it lasts; the others are found once, when they happen."""
 
 
 class Severity(StrEnum):
@@ -97,6 +115,11 @@ class Finding:
         return f"{self.kind}.{safe_name(self.identifier)}"
 
 
+def unreadable(prefix: str, error: ManifestUnreadable) -> Finding:
+    """Return what is found of a recording whose manifest cannot be read."""
+    return Finding(kind=Kind.GAP, identifier=prefix, reason=str(error), error=type(error).__name__, prefix=prefix)
+
+
 class Attention:
     """Keeps findings, and tells of each once for every step of severity.
 
@@ -125,65 +148,145 @@ class Attention:
         self._announce = announce
         self._now = now
 
-    async def report(self, finding: Finding) -> None:
-        """Note a finding; one that is known already only grows louder with time."""
-        level = severity(finding.expires_at - self._now() if finding.expires_at else None)
-        row = _row(finding) | {"severity": level.value}
-        raised_at = wire_time(self._now())
+    async def report(self, finding: Finding, seen: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Note a finding; one that is known already only grows louder with time.
+
+        What an operator settled is back on the list when it happens once more. What every sweep finds again is not,
+        unless its error is another one now.
+
+        Parameters
+        ----------
+        seen
+            The list as `rows` returned it: saves requests.
+        """
+        row, now = _row(finding), wire_time(self._now())
+        level = self.level(row)
         if finding.evidence is not None:
-            evidence = {"raisedAt": raised_at, **row, **finding.evidence}
+            evidence = {"raisedAt": now, **row, "severity": level.value, **finding.evidence}
             await self._catalog.raise_attention(finding.key, evidence)
-        first = await best_effort(self._ledger.reserve(_PARTITION, finding.key, raisedAt=raised_at, **row))
-        if first is not None:
-            await best_effort(self._ledger.resolve(_PARTITION, finding.key, **row))
-        told = await best_effort(self._ledger.reserve(_TOLD, f"{finding.key}.{level}"))
-        if told is None:
-            log.error("attention.raised", **row, hoursLeft=self._hours_left(finding.expires_at))
-            telemetry.attention_raised(level, finding.kind)
-            await self._tell(row)
-
-    async def _tell(self, row: dict[str, Any]) -> None:
-        if self._announce is None:
+        known = seen.get(finding.key) if seen is not None else None
+        if known is None:
+            facts = {"raisedAt": now, "seenAt": now, "severity": level.value}
+            known = await best_effort(self._ledger.reserve(_PARTITION, finding.key, **row, **facts))
+        if known is None:
+            await self._tell(row, None)
             return
-        try:
-            await self._announce(row)
-        except Retryable:
-            # It counts as told only when it was: whatever found it comes again, and finds it once more.
-            await best_effort(self._ledger.release(_TOLD, f"{row['id']}.{row['severity']}"))
-            raise
+        is_settled = bool(known.get("settledAt"))
+        if is_settled and finding.kind in STANDING and _is_dealt_with(known, row):
+            return
+        changes = {name: row.get(name, "") for name in _SAID if known.get(name, "") != row.get(name, "")}
+        if finding.kind not in STANDING:
+            changes["seenAt"] = now
+        if is_settled:
+            changes |= {"raisedAt": now, "settledAt": "", "settledBy": "", "toldAs": ""}
+        if changes:
+            await best_effort(self._ledger.amend(_PARTITION, finding.key, **changes))
+        await self._tell(row, None if is_settled else known.get("toldAs"))
 
-    async def restore(self, row: Mapping[str, str]) -> bool:
-        """Put a finding back on a list that was lost, without telling of it again; returns whether it was missing.
+    def has_grown(self, row: Mapping[str, Any]) -> bool:
+        """Whether a finding is on the list and louder than it was told, or was not told."""
+        return not row.get("settledAt") and _is_louder(self.level(row), row.get("toldAs"))
+
+    async def tell_growth(self, row: Mapping[str, Any]) -> None:
+        """Tell of a finding on the list, as `rows` returned it, if it has grown."""
+        await self._tell({name: row[name] for name in _SHOWN if row.get(name)}, row.get("toldAs"))
+
+    async def _tell(self, row: Mapping[str, str], told_as: str | None) -> None:
+        """Tell of a finding once for each severity, whoever finds it; what was left undone is done by the next."""
+        level, now = self.level(row), self._now()
+        if not _is_louder(level, told_as):
+            return
+        claim = f"{row['id']}.{level}"
+        told = {**row, "severity": level.value}
+        known = await best_effort(self._ledger.reserve(_TOLD, claim, at=wire_time(now)))
+        if known is None:
+            log.error("attention.raised", **told, hoursLeft=self._hours_left(row))
+            telemetry.attention_raised(level, row["kind"])
+        elif not known.get("failed") and self._is_recent(known.get("at")):
+            return
+        if self._announce is not None:
+            try:
+                await self._announce(told)
+            except Retryable as error:
+                log.warning("attention.not_announced", id=row["id"], reason=str(error))
+                await best_effort(self._ledger.amend(_TOLD, claim, failed="yes"))
+                return
+        await best_effort(self._ledger.amend(_PARTITION, row["id"], toldAs=level.value, severity=level.value))
+
+    async def restore(self, row: Mapping[str, str], marks: Mapping[str, str]) -> bool:
+        """Put a finding back into a ledger that does not know it; returns whether it is back on the list.
 
         Parameters
         ----------
         row
-            As the list had it.
+            As the evidence has it. It counts as told as loud as it was then.
+        marks
+            Those of the evidence: what is settled is settled there too.
         """
-        if await self._ledger.reserve(_PARTITION, row["id"], **row) is not None:
-            return False
-        expires_at = datetime.fromisoformat(row["expiresAt"]) if "expiresAt" in row else None
-        level = severity(expires_at - self._now() if expires_at else None)
-        await self._ledger.reserve(_TOLD, f"{row['id']}.{level}")
-        return True
+        settled = {"settledAt": marks.get(SETTLED_AT), "settledBy": marks.get(SETTLED_BY)}
+        said = {name: value for name, value in settled.items() if value}
+        known = await self._ledger.reserve(_PARTITION, row["id"], **row, toldAs=row["severity"], **said)
+        return known is None and not said
 
-    async def settle(self, key: str) -> bool:
+    async def reopen(self, key: str, raised_at: str) -> None:
+        """Put a settled finding back on the list: it happened once more, and the ledger did not take that."""
+        await self._ledger.amend(_PARTITION, key, raisedAt=raised_at, settledAt="", settledBy="", toldAs="")
+
+    async def touch(self, key: str) -> None:
+        """Note that somebody works on a finding: for a while every sweep looks whether it is mended."""
+        await self._ledger.amend(_PARTITION, key, seenAt=wire_time(self._now()))
+
+    async def settle(self, key: str, by: str = OPERATOR) -> bool:
         """Take a finding off the list; returns whether it was on it. The evidence stays.
 
         Raises
         ------
         StorageUnavailable
-            The list cannot be reached.
+            The list, or the evidence, cannot be reached: do it again.
         """
         with storage_errors_told():
-            return await self._ledger.release(_PARTITION, key)
+            row = await self._ledger.reserved(_PARTITION, key)
+            if row is None or not row.get("id"):
+                return False
+            was_open, now = not row.get("settledAt"), wire_time(self._now())
+            if not was_open and by == OPERATOR:
+                return False
+            await self._ledger.amend(_PARTITION, key, settledAt=now, settledBy=by)
+            await self.mark_settled({**row, "settledAt": now, "settledBy": by})
+            for level in Severity:
+                await self._ledger.release(_TOLD, f"{key}.{level}")
+        if was_open:
+            log.info("attention.settled", id=key, by=by)
+        return was_open
+
+    async def mark_settled(self, row: Mapping[str, Any]) -> bool:
+        """Note beside the evidence that a finding is settled, for the day the ledger is lost.
+
+        Returns whether storage let it: an immutable container does not, and then only the ledger knows.
+        """
+        marks = {RAISED_AT: row["raisedAt"], SETTLED_AT: row["settledAt"], SETTLED_BY: row["settledBy"]}
+        # What every sweep finds again has no evidence; without a mark it would come back with the next.
+        wanted = row["kind"] in STANDING and row["settledBy"] == OPERATOR
+        return await self._catalog.settle_attention(row["id"], marks, shown(row) if wanted else None)
+
+    async def forget(self, key: str) -> None:
+        """Forget a finding that is settled."""
+        await self._ledger.release(_PARTITION, key)
+
+    async def rows(self) -> dict[str, dict[str, Any]]:
+        """Return everything the ledger has, by id: what is settled too, and what is not shown."""
+        found = [row async for _, row in self._ledger.claims(_PARTITION)]
+        return {row["id"]: row for row in found if row.get("id")}
+
+    async def find(self, key: str) -> Mapping[str, Any] | None:
+        """Return one of those rows."""
+        return await self._ledger.reserved(_PARTITION, key)
 
     async def findings(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what is on the list, each with its severity as of now."""
-        async for _, row in self._ledger.claims(_PARTITION):
-            expires_at = datetime.fromisoformat(row["expiresAt"]) if "expiresAt" in row else None
-            level = severity(expires_at - self._now() if expires_at else None)
-            yield {**row, "severity": level, "hoursLeft": self._hours_left(expires_at)}
+        for row in (await self.rows()).values():
+            if not row.get("settledAt"):
+                yield {**shown(row), "severity": self.level(row), "hoursLeft": self._hours_left(row)}
 
     async def loudest_first(self) -> list[dict[str, Any]]:
         """Return the list, the loudest first, and of those the one that expires first.
@@ -201,8 +304,33 @@ class Attention:
             key=lambda row: (-levels.index(row["severity"]), row.get("expiresAt") or "~"),
         )
 
-    def _hours_left(self, expires_at: datetime | None) -> float | None:
-        return None if expires_at is None else max(0.0, round((expires_at - self._now()) / timedelta(hours=1), 2))
+    def level(self, row: Mapping[str, Any]) -> Severity:
+        """Return how loud a finding is now."""
+        return severity(self._left(row))
+
+    def _is_recent(self, at: str | None) -> bool:
+        return at is not None and self._now() - datetime.fromisoformat(at) < _CRASHED_AFTER
+
+    def _left(self, row: Mapping[str, Any]) -> timedelta | None:
+        return datetime.fromisoformat(row["expiresAt"]) - self._now() if row.get("expiresAt") else None
+
+    def _hours_left(self, row: Mapping[str, Any]) -> float | None:
+        left = self._left(row)
+        return None if left is None else max(0.0, round(left / timedelta(hours=1), 2))
+
+
+def _is_louder(level: Severity, told_as: str | None) -> bool:
+    levels = list(Severity)
+    return not told_as or levels.index(level) > levels.index(Severity(told_as))
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the list shows of a row."""
+    return {name: row[name] for name in (*_SHOWN, "raisedAt", "severity") if row.get(name)}
+
+
+def _is_dealt_with(known: Mapping[str, Any], row: Mapping[str, str]) -> bool:
+    return known.get("settledBy") == OPERATOR and known.get("error", "") == row.get("error", "")
 
 
 def _row(finding: Finding) -> dict[str, str]:

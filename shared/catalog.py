@@ -14,11 +14,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
 from azure.storage.blob import ContentSettings
 from pydantic import ValidationError
 
-from shared import names
+from shared import log, names
 from shared.errors import ManifestUnreadable, StorageUnavailable
 from shared.events import wire_time
 from shared.manifest import Manifest, Status
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from datetime import date, datetime
 
+    from azure.storage.blob import BlobProperties
     from azure.storage.blob.aio import ContainerClient
 
     from shared.events import RecordingFiles
@@ -34,6 +41,12 @@ if TYPE_CHECKING:
 _JSON = ContentSettings(content_type="application/json")
 _MOST_CONFLICTS = 50
 _STATUS = "status"
+_REFUSED = frozenset({403, 409})
+"""What an immutable container, or one in a cold tier, answers to a change."""
+
+
+RAISED_AT, SETTLED_AT, SETTLED_BY = "raisedat", "settledat", "settledby"
+"""Marks of what lies under `attention/`, as its metadata: a listing shows them."""
 
 
 @contextmanager
@@ -75,14 +88,20 @@ class Catalog:
         Older forms of the event have no recordingId. What every form has is the call and the recording's start, so the
         first event of a recording leaves a blob under those that says where the recording lies, and all others follow.
         """
-        key = names.call_key(files.call_id, files.start_time) if files.call_id else None
-        name = names.safe_name(files.recording_id) if files.recording_id else str(key)
-        own = names.recording_prefix(name, files.start_time)
+        key, own = _place(files)
         if key is None:
             return own, False
         record = _json({"callId": files.call_id, "startTime": wire_time(files.start_time), "prefix": own})
         settled = await self.put_first(names.call_blob(key), record)
         return str(json.loads(settled)["prefix"]), settled is record
+
+    async def located(self, files: RecordingFiles) -> str | None:
+        """Return the prefix that `locate` gave an event's recording; None where it never did."""
+        key, own = _place(files)
+        if key is None:
+            return own
+        settled = await self.read(names.call_blob(key))
+        return str(json.loads(settled)["prefix"]) if settled is not None else None
 
     async def partial(self, day: date) -> AsyncIterator[tuple[str, datetime]]:
         """Yield the prefixes of the recordings that began on `day` and are not complete, with their last change."""
@@ -93,23 +112,72 @@ class Catalog:
                 yield blob.name.removesuffix("/manifest.json"), blob.last_modified
 
     async def events(self, prefix: str) -> AsyncIterator[dict[str, Any]]:
-        """Yield the events that are kept with a recording."""
+        """Yield the events that are kept with a recording; one that somebody made unreadable is left out."""
         async for blob in self._container.list_blobs(name_starts_with=f"{prefix}/events/"):
-            stream = await self._container.download_blob(blob.name)
-            yield json.loads(await stream.readall())
+            try:
+                event = json.loads(await self.read(blob.name) or b"")
+            except (ValueError, RecursionError):
+                event = None
+            if isinstance(event, dict):
+                yield event
+            else:
+                log.warning("event.unread", blob=blob.name)
 
     async def keep_event(self, prefix: str, event_id: str, event: Mapping[str, Any]) -> None:
         """Keep an event as received with its recording."""
         await self.put_once(names.event_blob(prefix, event_id), _json(event))
 
     async def raise_attention(self, key: str, evidence: Mapping[str, Any]) -> None:
-        """Keep something that an operator has to look at; the first evidence stays."""
-        await self.put_once(names.attention_blob(key), _json(evidence))
+        """Keep something that an operator has to look at; the first evidence stays, and is not settled any more."""
+        blob, raised_at = names.attention_blob(key), evidence.get("raisedAt")
+        marks = {RAISED_AT: raised_at} if isinstance(raised_at, str) else {}
+        if not await self.put_once(blob, _json(evidence), marks):
+            await self._mark(blob, marks)
 
-    async def put_once(self, name: str, content: bytes) -> bool:
+    async def settle_attention(self, key: str, marks: Mapping[str, str], evidence: Mapping[str, Any] | None) -> bool:
+        """Note with what is kept of a finding that it is settled; returns whether storage let it be noted.
+
+        Parameters
+        ----------
+        evidence
+            Kept where nothing was; None where that is not wanted.
+        """
+        blob = names.attention_blob(key)
+        if evidence is not None and await self.put_once(blob, _json(evidence), marks):
+            return True
+        return await self._mark(blob, marks)
+
+    async def attention(self) -> AsyncIterator[BlobProperties]:
+        """Yield the blobs under `attention/`, each with its marks as metadata."""
+        async for blob in self._container.list_blobs(name_starts_with=names.ATTENTION, include=["metadata"]):
+            yield blob
+
+    async def _mark(self, blob: str, marks: Mapping[str, str]) -> bool:
+        try:
+            await self._container.get_blob_client(blob).set_blob_metadata(dict(marks))
+        except ResourceNotFoundError:
+            return True
+        except HttpResponseError as error:
+            if error.status_code not in _REFUSED:
+                raise
+            log.warning("attention.not_marked", blob=blob, code=getattr(error, "error_code", None))
+            return False
+        return True
+
+    async def read(self, name: str) -> bytes | None:
+        """Return a small blob's content; None where there is none."""
+        try:
+            stream = await self._container.download_blob(name)
+            return bytes(await stream.readall())
+        except ResourceNotFoundError:
+            return None
+
+    async def put_once(self, name: str, content: bytes, metadata: Mapping[str, str] | None = None) -> bool:
         """Write a JSON blob unless it is there already; return whether it was written."""
         try:
-            await self._container.upload_blob(name, content, overwrite=False, content_settings=_JSON)
+            await self._container.upload_blob(
+                name, content, overwrite=False, content_settings=_JSON, metadata=dict(metadata or {})
+            )
         except ResourceExistsError:
             return False
         return True
@@ -129,7 +197,7 @@ class Catalog:
         except ResourceNotFoundError:
             return NO_MANIFEST
         except ValidationError:
-            raise ManifestUnreadable(f"{names.manifest_blob(prefix)} is not a manifest") from None
+            raise ManifestUnreadable(names.manifest_blob(prefix)) from None
 
     async def update_manifest(
         self, prefix: str, change: Callable[[Manifest], Manifest], seen: ManifestVersion | None = None
@@ -170,6 +238,13 @@ class Catalog:
                 continue
             return changed
         raise RuntimeError(f"the manifest of {prefix} was written by others {_MOST_CONFLICTS} times in a row")
+
+
+def _place(files: RecordingFiles) -> tuple[str | None, str]:
+    """Return the name of an event's call, where it has one, and the prefix that its recording has by itself."""
+    key = names.call_key(files.call_id, files.start_time) if files.call_id else None
+    name = names.safe_name(files.recording_id) if files.recording_id else str(key)
+    return key, names.recording_prefix(name, files.start_time)
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from shared import log
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from azure.storage.blob.aio import ContainerClient
 
@@ -67,7 +67,7 @@ class DeadLetters:
         return bytes(await stream.readall())
 
 
-def event_type(event: dict[str, Any]) -> str:
+def event_type(event: Mapping[str, Any]) -> str:
     """Return an event's type in lower case, in either schema; empty where it has none."""
     kind = event.get("eventType") or event.get("type")
     return kind.lower() if isinstance(kind, str) else ""

@@ -14,6 +14,7 @@ import aiohttp
 from azure.core.exceptions import ClientAuthenticationError
 
 from shared import trust
+from shared.catalog import SETTLED_AT
 from shared.diagnosis import NO_IDENTITY, SETTINGS, Check, Diagnosis, Status, Trouble, run_checks
 from shared.errors import ServiceError, SettingsError
 from shared.health import NO_RECORDING
@@ -157,12 +158,21 @@ async def last_event(around: Surroundings) -> str:
 
 async def attention(around: Surroundings) -> str:
     """Count what a person has to look at."""
-    count, newest = await _newest(around, "attention/", "")
-    if newest is not None:
+    seen, open_since = 0, []
+    blobs = around.container.list_blobs(
+        name_starts_with="attention/", include=["metadata"], results_per_page=_PAGE, **ONCE
+    )
+    async for page in blobs.by_page():
+        async for blob in page:
+            seen += 1
+            if SETTLED_AT not in (blob.metadata or {}):
+                open_since.append(blob.last_modified)
+        break
+    if open_since:
         raise Trouble(
-            f"waiting for a person: {'at least ' if count >= _PAGE else ''}{count}, the last since "
-            f"{newest:%Y-%m-%d %H:%M} UTC",
-            "read them: docs/operations.md, attention-open",
+            f"waiting for a person: {'at least ' if seen >= _PAGE else ''}{len(open_since)}, the last since "
+            f"{max(open_since):%Y-%m-%d %H:%M} UTC",
+            "recordings attention lists them: docs/operations.md, attention-open",
             status=Status.WARNING,
         )
     return "nothing waits for a person"

@@ -5,7 +5,8 @@ ArchiverError
 ├── InvalidRequest         a caller's request is wrong; names the field
 ├── RecordingNotFound      an id is none that the service gives out
 ├── NotArchived            the archive has no such recording
-├── ManifestUnreadable     a manifest in the archive is none that the app wrote
+├── FindingNotFound        nothing that an operator has to look at has this id
+├── NothingToRetry         a finding's work cannot be put back; says why
 ├── BodyTooLarge           a request's body is longer than is read
 ├── UnknownCallback        a state callback came to an address that was never given out
 ├── ConsentRequired        a recording may not be started without the participants' consent
@@ -21,6 +22,7 @@ ArchiverError
     │   ├── SourceChanged        the file changed while it was being read
     │   │   └── SourceEnded          it is shorter than it was said to be
     │   ├── StorageUnavailable   the archive's own storage refused, or did not answer
+    │   ├── ManifestUnreadable   a manifest in the archive is none that the app wrote: an operator brings it back
     │   ├── BlocksLost           staged blocks are gone: another worker committed, or the service discarded them
     │   ├── Handover             the invocation's time is over; what is staged is kept
     │   └── TopicUnavailable     the topic for the archive's own events refused, or did not answer
@@ -87,8 +89,15 @@ class NotArchived(ArchiverError):  # noqa: N818
         super().__init__("the archive has no recording with this id; GET /api/archive lists those it has")
 
 
-class ManifestUnreadable(ArchiverError):  # noqa: N818
-    """A manifest in the archive is none that the app wrote; somebody changed it."""
+class FindingNotFound(ArchiverError):  # noqa: N818
+    """Nothing that an operator has to look at has this id."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing has this id; GET /api/attention lists what there is")
+
+
+class NothingToRetry(ArchiverError):  # noqa: N818
+    """A finding's work cannot be put back; the message says why, and what to do instead."""
 
 
 class BodyTooLarge(ArchiverError):  # noqa: N818
@@ -237,6 +246,19 @@ class StorageUnavailable(Retryable):
 
     Stands in for the storage SDK's errors, whose texts can hold parts of a signature.
     """
+
+
+class ManifestUnreadable(Retryable):
+    """A manifest in the archive is none that the app wrote: somebody changed it, and an operator has to mend it.
+
+    Parameters
+    ----------
+    blob
+        Its name.
+    """
+
+    def __init__(self, blob: str) -> None:
+        super().__init__(f"{blob} is not a manifest that the app wrote: bring an earlier version of the blob back")
 
 
 class BlocksLost(Retryable):

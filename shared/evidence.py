@@ -7,22 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from azure.core.exceptions import ResourceNotFoundError
-
 from shared import names
 from shared.attention import Kind, Severity
-from shared.errors import InvalidEvent, ManifestUnreadable
+from shared.errors import ArchiveConflict, InvalidEvent, ManifestUnreadable
 from shared.events import parse_recording_files, wire_time
 from shared.messages import ChunkMessage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from azure.storage.blob.aio import ContainerClient
-
     from shared.catalog import Catalog
+    from shared.ledger import Ledger
     from shared.manifest import Manifest
-    from shared.places import Places
 
 _TEXTS = ("error", "recordingId", "documentId", "prefix")
 _LONGEST_REASON = 30_000
@@ -90,33 +86,61 @@ class Truth:
 
     Parameters
     ----------
-    container
-        The archive's container.
-    catalog
-        Its bookkeeping.
-    places
-        Knows where a recording lies.
+    catalog, ledger
+        The archive's bookkeeping.
     """
 
-    def __init__(self, container: ContainerClient, catalog: Catalog, places: Places) -> None:
-        self._container = container
+    def __init__(self, catalog: Catalog, ledger: Ledger) -> None:
         self._catalog = catalog
-        self._places = places
+        self._ledger = ledger
 
     async def is_mended(self, evidence: Evidence) -> bool:
         """Whether the archive shows that a finding was mended since; where it cannot show that, it was not."""
         match evidence.kind:
             case Kind.CHUNK:
-                return await self._holds(evidence.row.get("prefix"), [evidence.row.get("documentId")])
+                return await self.chunk_is_mended(evidence.row)
             case Kind.CONSENT:
-                manifest = await self._manifest(await self._prefix(evidence))
-                return manifest is not None and manifest.consent is not None
+                return await self.has_consent(evidence.row)
             case Kind.EVENT:
                 return await self._event_is_archived(evidence)
             case Kind.MESSAGE:
                 return await self._message_is_archived(evidence.content.get("message"))
             case _:
                 return False
+
+    async def chunk_is_mended(self, row: Mapping[str, str]) -> bool:
+        """Whether the chunk is archived that a finding is about.
+
+        A conflict can be found when it is archived already: of the archive's copy with the service's, before that is
+        deleted. Then it takes more.
+        """
+        manifest = await self._manifest(row.get("prefix"))
+        chunks = manifest.chunks if manifest is not None else ()
+        chunk = next((chunk for chunk in chunks if chunk.document_id == row.get("documentId")), None)
+        if chunk is None or chunk.archived_at is None:
+            return False
+        is_later = chunk.source_deleted_at is not None or chunk.archived_at > row["raisedAt"]
+        return is_later or row.get("error") != ArchiveConflict.__name__
+
+    async def holds(self, prefix: str | None, documents: list[Any]) -> bool:
+        """Whether a recording has all of these documents archived."""
+        manifest = await self._manifest(prefix)
+        if manifest is None:
+            return False
+        archived = {chunk.document_id for chunk in manifest.chunks if chunk.archived_at is not None}
+        return all(document in archived for document in documents)
+
+    async def has_consent(self, row: Mapping[str, str]) -> bool:
+        """Whether the recording that a finding is about has its consent archived."""
+        manifest = await self._manifest(await self.prefix(row))
+        return manifest is not None and manifest.consent is not None
+
+    async def prefix(self, row: Mapping[str, str]) -> str | None:
+        """Return where the recording lies that a finding is about, as far as that is known."""
+        recording_id = row.get("recordingId")
+        if row.get("prefix") or not recording_id:
+            return row.get("prefix") or None
+        return (await self._ledger.read(names.safe_name(recording_id))).text("prefix")
 
     async def _event_is_archived(self, evidence: Evidence) -> bool:
         event, documents = evidence.content.get("event"), evidence.content.get("documents")
@@ -126,36 +150,15 @@ class Truth:
             files = None
         if files is None:
             return False
-        prefix = await self._places.find(files.recording_id) if files.recording_id else None
-        if prefix is None and files.call_id:
-            prefix = await self._settled(names.call_blob(names.call_key(files.call_id, files.start_time)))
         wanted = documents if isinstance(documents, list) else [chunk.document_id for chunk in files.chunks]
-        return await self._holds(prefix, wanted)
+        return await self.holds(await self._catalog.located(files), wanted)
 
     async def _message_is_archived(self, body: object) -> bool:
         try:
             message = ChunkMessage.from_json(body) if isinstance(body, str) else None
         except InvalidEvent:
             message = None
-        return message is not None and await self._holds(message.prefix, [message.chunk.document_id])
-
-    async def _holds(self, prefix: str | None, documents: list[Any]) -> bool:
-        manifest = await self._manifest(prefix)
-        if manifest is None:
-            return False
-        archived = {chunk.document_id for chunk in manifest.chunks if chunk.archived_at is not None}
-        return all(document in archived for document in documents)
-
-    async def _prefix(self, evidence: Evidence) -> str | None:
-        recording_id = evidence.row.get("recordingId")
-        return evidence.row.get("prefix") or (await self._places.find(recording_id) if recording_id else None)
-
-    async def _settled(self, blob: str) -> str | None:
-        try:
-            stream = await self._container.download_blob(blob)
-            return str(json.loads(await stream.readall())["prefix"])
-        except ResourceNotFoundError:
-            return None
+        return message is not None and await self.holds(message.prefix, [message.chunk.document_id])
 
     async def _manifest(self, prefix: str | None) -> Manifest | None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 TIMEOUT = 5.0
 """Seconds that a dependency has to answer."""
+
+FRESH = 5.0
+"""Seconds for which what was found is told again. Everybody may ask, and the service counts the app's requests."""
 
 NO_RECORDING = "health"
 """An id that no recording has: the service's 404 for it proves that it answers and takes the app's credentials."""
@@ -51,18 +55,40 @@ class Finding:
 
 
 class Health:
-    """Checks the archive's container, the queue and the communication service, all at once."""
+    """Checks the archive's container, the queue and the communication service, all at once.
 
-    def __init__(self, container: ContainerClient, queue: QueueClient, control: Control) -> None:
+    Parameters
+    ----------
+    clock
+        Seconds from any beginning.
+    """
+
+    def __init__(
+        self,
+        container: ContainerClient,
+        queue: QueueClient,
+        control: Control,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._checks: Mapping[str, Callable[[], Awaitable[object]]] = {
             "archiveContainer": container.get_container_properties,
             "queue": queue.get_queue_properties,
             "communicationService": lambda: _service_answers(control),
         }
+        self._clock = clock
+        self._look: asyncio.Task[dict[str, Finding]] | None = None
+        self._looked_at = 0.0
 
     async def check(self) -> dict[str, Finding]:
-        """Return a finding for each dependency."""
+        """Return a finding for each dependency, at most `FRESH` seconds old; who asks meanwhile shares the look."""
+        if self._look is None or (self._look.done() and self._clock() - self._looked_at >= FRESH):
+            self._look = asyncio.create_task(self._looked())
+        return await asyncio.shield(self._look)
+
+    async def _looked(self) -> dict[str, Finding]:
         findings = await asyncio.gather(*(_finding(check) for check in self._checks.values()))
+        self._looked_at = self._clock()
         return dict(zip(self._checks, findings, strict=True))
 
 

@@ -13,7 +13,7 @@ import json
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from shared import log
 from shared.control import PATIENCE, Repeatability
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 KIND = "idempotency"
 """The kind under which the ledger has the claims."""
+
+KEPT = timedelta(hours=48)
+"""How long a key gives its first answer; the sweep drops it then."""
 
 CRASHED_AFTER = timedelta(seconds=2 * PATIENCE)
 """How long a claim may be without an answer; whoever made it has given up long before."""
@@ -93,14 +96,10 @@ class Idempotency:
 
     async def _claimed(self, row: str, asked: str) -> Mapping[str, Any] | None:
         """Claim a key; None if that worked, else the other's claim, once it has an answer or must have crashed."""
-        # Tells our own claim from another's where the answer to the claiming was lost and the SDK asked again.
-        mine = uuid4().hex
         while True:
             claimed_at = wire_time(self._now())
-            claim = await within_patience(
-                self._ledger.reserve(KIND, row, request=asked, claimedAt=claimed_at, claimedBy=mine)
-            )
-            if claim is None or claim.get("claimedBy") == mine:
+            claim = await within_patience(self._ledger.reserve(KIND, row, request=asked, claimedAt=claimed_at))
+            if claim is None:
                 return None
             while claim is not None:
                 if claim["request"] != asked:

@@ -11,12 +11,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared import limits, log, names, telemetry
-from shared.attention import Finding, Kind
+from shared.attention import Finding, Kind, unreadable
 from shared.catalog import NO_MANIFEST, storage_errors_told
 from shared.consent import keep_consent
-from shared.errors import InvalidEvent, UntrustedOrigin
+from shared.errors import InvalidEvent, ManifestUnreadable, UntrustedOrigin
 from shared.events import check_event, parse_recording_files, wire_time
 from shared.ledger import best_effort
+from shared.manifest import Manifest
 from shared.messages import ChunkMessage
 
 if TYPE_CHECKING:
@@ -108,9 +109,14 @@ class Intake:
             prefix, is_new = await self._catalog.locate(files)
             await self._catalog.keep_event(prefix, files.event_id, event)
             consent = await self._consent(files, prefix)
-            manifest = await self._catalog.update_manifest(
-                prefix, lambda known: known.announced(files, consent), NO_MANIFEST if is_new else None
-            )
+            try:
+                manifest = await self._catalog.update_manifest(
+                    prefix, lambda known: known.announced(files, consent), NO_MANIFEST if is_new else None
+                )
+            except ManifestUnreadable as error:
+                # The files cannot be had again, and do not wait for an operator.
+                await self._attention.report(unreadable(prefix, error))
+                manifest = Manifest()
             messages = [self._message(prefix, files, chunk) for chunk in chunks if not manifest.holds(chunk)]
             log.info("recording.announced", prefix=prefix, chunks=len(chunks), waiting=len(messages))
             return [message.to_json() for message in messages]
@@ -174,7 +180,7 @@ class Intake:
 
     async def _refuse(self, event: Mapping[str, Any], error: ArchiverError, documents: list[str] | None = None) -> None:
         """Keep an event that cannot be archived; `documents` are the chunks at fault where the rest goes on."""
-        identifier = limits.identifier_of(event)
+        identifier, kept = limits.identifier_of(event), limits.evidence_of(event)
         log.error("event.refused", eventId=identifier, documents=len(documents or ()) or None, reason=str(error))
         await self._attention.report(
             Finding(
@@ -183,6 +189,10 @@ class Intake:
                 reason=str(error),
                 error=type(error).__name__,
                 expires_at=self._now() + self._retention,
-                evidence={**({"documents": documents} if documents else {}), "event": limits.evidence_of(event)},
+                evidence={
+                    **({"documents": documents} if documents else {}),
+                    **({} if kept is event else {"cut": True}),
+                    "event": kept,
+                },
             )
         )

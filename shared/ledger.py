@@ -9,7 +9,7 @@ One table. A recording is a partition, named by its safe name:
 - rows `transition.…`: something that was done, or that the service reported; written once, never changed;
 - rows `chunk.…`: how far the copy of a chunk is, and what its tries ended with.
 
-Partition `.open` has a row for each recording that we started and that is not archived yet: a sweep looks there.
+Partition `.open` has a row for each recording that we started and that no event has announced yet: a sweep looks there.
 Other partitions that begin with a dot, which no safe name does, hold claimed keys: who asks first wins.
 """
 
@@ -22,12 +22,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
-from azure.data.tables import EdmType, EntityProperty, UpdateMode
+from azure.core.exceptions import AzureError
 
 from shared import log
 from shared.events import wire_time
 from shared.names import safe_name
+from shared.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -41,6 +41,8 @@ _OPEN = ".open"
 _RECORDING = "recording"
 _TRANSITION = "transition."
 _CHUNK = "chunk."
+_CLAIM = "claim"
+"""Tells a claim from another's, where the answer to the claiming was lost and the SDK asked again."""
 
 
 class Operation(StrEnum):
@@ -166,7 +168,7 @@ class Ledger:
     """
 
     def __init__(self, table: TableClient, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._table = table
+        self._rows = Rows(table)
         self._now = now
 
     async def read(self, name: str) -> Facts:
@@ -174,7 +176,7 @@ class Ledger:
         known: dict[str, Any] = {}
         transitions: list[Transition] = []
         chunks: dict[int, ChunkProgress] = {}
-        async for row in self._rows("PartitionKey eq @partition", partition=name):
+        async for row in self._rows.find("PartitionKey eq @partition", partition=name):
             kind = row.pop("RowKey")
             row.pop("PartitionKey")
             if kind == _RECORDING:
@@ -189,7 +191,7 @@ class Ledger:
     async def learn(self, name: str, /, **facts: str | float | None) -> None:
         """Merge facts into what is known; None means that nothing is said about it."""
         said = {key: value for key, value in facts.items() if value is not None}
-        await self._merge(name, _RECORDING, said)
+        await self._rows.merge(name, _RECORDING, said)
 
     async def record(
         self,
@@ -211,50 +213,52 @@ class Ledger:
         moment = at or self._now()
         row = {"operation": operation.value, "at": wire_time(moment), "by": by, "detail": detail}
         suffix = safe_name(key) if key else f"{wire_time(moment)}.{uuid4().hex[:8]}"
-        await self._insert(name, f"{_TRANSITION}{suffix}", row)
+        await self._rows.insert(name, f"{_TRANSITION}{suffix}", row)
 
     async def progress(self, name: str, index: int, done: int, total: int | None) -> None:
         """Note how far the copy of a chunk is, in bytes."""
-        await self._merge(
+        await self._rows.merge(
             name, f"{_CHUNK}{index:06}", {"bytesDone": done, "bytesTotal": total, "touchedAt": self._time()}
         )
 
     async def touch(self, name: str, index: int) -> None:
         """Note that a chunk is being worked on."""
-        await self._merge(name, f"{_CHUNK}{index:06}", {"touchedAt": self._time()})
+        await self._rows.merge(name, f"{_CHUNK}{index:06}", {"touchedAt": self._time()})
 
     async def failed(self, name: str, index: int, tries: int, error: str, next_try: datetime) -> None:
-        """Note that a try to archive a chunk failed, and when the next one is due."""
+        """Note that a try to archive a chunk failed, and when the next one is due: it is not given up any more."""
         row = {"tries": tries, "lastError": error, "touchedAt": self._time(), "nextTryAt": wire_time(next_try)}
-        await self._merge(name, f"{_CHUNK}{index:06}", row)
+        await self._rows.merge(name, f"{_CHUNK}{index:06}", {**row, "givenUpAt": ""})
 
     async def give_up(self, name: str, index: int, error: str) -> None:
         """Note that a chunk cannot be archived, and why."""
-        await self._merge(name, f"{_CHUNK}{index:06}", {"lastError": error, "givenUpAt": self._time()})
+        await self._rows.merge(name, f"{_CHUNK}{index:06}", {"lastError": error, "givenUpAt": self._time()})
+
+    async def begin_anew(self, name: str, index: int) -> None:
+        """Note that a chunk is tried as if for the first time, also one that was given up."""
+        row = {"tries": 0, "touchedAt": self._time(), "nextTryAt": "", "givenUpAt": ""}
+        await self._rows.merge(name, f"{_CHUNK}{index:06}", row)
 
     async def open(self, name: str, /, **facts: str | None) -> None:
-        """List the recording among those that are not archived yet."""
-        await self._merge(_OPEN, name, {"since": self._time(), **facts})
+        """List the recording among those that no event has announced yet."""
+        await self._rows.merge(_OPEN, name, {"since": self._time(), **facts})
 
     async def close(self, name: str) -> None:
-        """Take the recording from the list of those that are not archived yet."""
-        try:
-            await self._table.delete_entity(_OPEN, name)
-        except ResourceNotFoundError:
-            return
+        """Take the recording from the list of those that no event has announced yet."""
+        await self._rows.delete(_OPEN, name)
 
     async def link(self, call_id: str, name: str) -> None:
         """Note that the recording with this safe name is of a call."""
-        await self._merge(f".of-call.{safe_name(call_id)}", name, {})
+        await self._rows.merge(f".of-call.{safe_name(call_id)}", name, {})
 
     async def linked(self, call_id: str) -> list[str]:
         """Return the safe names of the call's recordings."""
-        rows = self._rows("PartitionKey eq @partition", partition=f".of-call.{safe_name(call_id)}")
+        rows = self._rows.find("PartitionKey eq @partition", partition=f".of-call.{safe_name(call_id)}")
         return [row["RowKey"] async for row in rows]
 
     async def opened(self) -> AsyncIterator[str]:
-        """Yield the names of the recordings that are not archived yet."""
-        async for row in self._rows("PartitionKey eq @partition", partition=_OPEN):
+        """Yield the names of the recordings that no event has announced yet."""
+        async for row in self._rows.find("PartitionKey eq @partition", partition=_OPEN):
             yield row["RowKey"]
 
     async def reserve(self, kind: str, key: str, /, **facts: str) -> Mapping[str, Any] | None:
@@ -271,83 +275,52 @@ class Ledger:
         -------
         None for the first; for everybody else the facts that are known under the key.
         """
-        while not await self._insert(f".{kind}", safe_name(key), facts):
-            # None here means that it was released meanwhile.
-            if (known := await self.reserved(kind, key)) is not None:
-                return known
+        mine = uuid4().hex
+        while not await self._rows.insert(f".{kind}", safe_name(key), {**facts, _CLAIM: mine}):
+            row = await self._rows.get(f".{kind}", safe_name(key))
+            if row is None:  # it was released meanwhile
+                continue
+            return None if row.pop(_CLAIM, None) == mine else row
         return None
 
     async def reserved(self, kind: str, key: str) -> Mapping[str, Any] | None:
         """Return the facts known under a key, or None if nobody claimed it."""
-        try:
-            return _values(await self._table.get_entity(f".{kind}", safe_name(key)))
-        except ResourceNotFoundError:
-            return None
+        row = await self._rows.get(f".{kind}", safe_name(key))
+        if row is not None:
+            row.pop(_CLAIM, None)
+        return row
 
     async def resolve(self, kind: str, key: str, /, **facts: str | None) -> None:
-        """Add facts to a claimed key."""
-        await self._merge(f".{kind}", safe_name(key), facts)
+        """Add facts to a key, which becomes claimed if it was not."""
+        await self._rows.merge(f".{kind}", safe_name(key), facts)
 
-    async def release(self, kind: str, key: str) -> bool:
-        """Give a claimed key up; returns whether it was claimed."""
-        known = await self.reserved(kind, key) is not None
-        await self._table.delete_entity(f".{kind}", safe_name(key))
-        return known
+    async def amend(self, kind: str, key: str, /, **facts: str | None) -> None:
+        """Add facts to a key if it is claimed."""
+        await self._rows.amend(f".{kind}", safe_name(key), facts)
+
+    async def release(self, kind: str, key: str) -> None:
+        """Give a claimed key up."""
+        await self.drop(kind, safe_name(key))
+
+    async def drop(self, kind: str, name: str) -> None:
+        """Give a key up that is known by its safe name."""
+        await self._rows.delete(f".{kind}", name)
 
     async def claims(self, kind: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Yield the claimed keys of a kind, as safe names, with their facts."""
-        async for row in self._rows("PartitionKey eq @partition", partition=f".{kind}"):
+        async for row in self._rows.find("PartitionKey eq @partition", partition=f".{kind}"):
             row.pop("PartitionKey")
+            row.pop(_CLAIM, None)
             yield row.pop("RowKey"), row
+
+    async def untouched(self, kind: str, since: datetime) -> AsyncIterator[str]:
+        """Yield the keys of a kind, as safe names, that nobody has written to since a moment, by storage's clock."""
+        query = "PartitionKey eq @partition and Timestamp lt @since"
+        async for row in self._rows.find(query, partition=f".{kind}", since=since):
+            yield row["RowKey"]
 
     def _time(self) -> str:
         return wire_time(self._now())
-
-    async def _rows(self, query: str, **parameters: str) -> AsyncIterator[dict[str, Any]]:
-        try:
-            async for row in self._table.query_entities(query, parameters=parameters):
-                yield _values(row)
-        except ResourceNotFoundError:
-            return
-
-    async def _insert(self, partition: str, row: str, values: Mapping[str, Any]) -> bool:
-        entity = _entity(partition, row, values)
-        try:
-            await self._table.create_entity(entity)
-        except ResourceNotFoundError:
-            await self._create_table()
-            return await self._insert(partition, row, values)
-        except ResourceExistsError:
-            return False
-        return True
-
-    async def _merge(self, partition: str, row: str, values: Mapping[str, Any]) -> None:
-        entity = _entity(partition, row, values)
-        try:
-            await self._table.upsert_entity(entity, mode=UpdateMode.MERGE)
-        except ResourceNotFoundError:
-            await self._create_table()
-            await self._table.upsert_entity(entity, mode=UpdateMode.MERGE)
-
-    async def _create_table(self) -> None:
-        try:
-            await self._table.create_table()
-        except ResourceExistsError:
-            return
-
-
-def _entity(partition: str, row: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    said = {
-        # A plain int would be 32 bits wide, too narrow for a file's bytes.
-        name: EntityProperty(value, EdmType.INT64) if type(value) is int else value
-        for name, value in values.items()
-        if value is not None
-    }
-    return {"PartitionKey": partition, "RowKey": row, **said}
-
-
-def _values(entity: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value.value if isinstance(value, EntityProperty) else value for name, value in entity.items()}
 
 
 def _transition(row: Mapping[str, Any]) -> Transition:

@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from azure.core.exceptions import AzureError
 
 from shared import log, names
-from shared.errors import RecordingNotFound, ServiceError, StorageUnavailable
+from shared.errors import ManifestUnreadable, RecordingNotFound, ServiceError, StorageUnavailable
 from shared.events import wire_time
 from shared.ledger import Facts, Operation
 from shared.states import Seen
 from shared.views import View, seen_in
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
     from shared.catalog import Catalog
     from shared.control import Control, Recording
     from shared.ledger import Ledger
     from shared.manifest import Manifest
+    from shared.places import Places
 
 RECORDING_ID = r"[A-Za-z0-9_=+/.~-]{1,1024}"
 """What a recordingId consists of: base64url as far as is known, and what else has been seen in ids."""
@@ -35,6 +36,15 @@ PATIENCE = 5.0
 
 _LEDGER_AWAY = "the ledger could not be read: what this app did is not taken into account"
 _ARCHIVE_AWAY = "the archive could not be read: what is archived is not taken into account"
+_UNREADABLE = "an operator has to look; until then what is archived is not taken into account"
+
+
+class _Archived(NamedTuple):
+    """Where a recording lies, its manifest, and what is wrong with that."""
+
+    prefix: str | None = None
+    manifest: Manifest | None = None
+    fault: str | None = None
 
 
 async def within_patience[T](work: Awaitable[T]) -> T:
@@ -60,8 +70,8 @@ class Lookup:
 
     Parameters
     ----------
-    control, ledger, catalog
-        The service, what we remember, and what is archived.
+    control, ledger, catalog, places
+        The service, what we remember, what is archived, and where.
     retention
         How long the service keeps a recording's files.
     now
@@ -69,11 +79,19 @@ class Lookup:
     """
 
     def __init__(
-        self, control: Control, ledger: Ledger, catalog: Catalog, *, retention: timedelta, now: Callable[[], datetime]
+        self,
+        control: Control,
+        ledger: Ledger,
+        catalog: Catalog,
+        places: Places,
+        *,
+        retention: timedelta,
+        now: Callable[[], datetime],
     ) -> None:
         self._control = control
         self._ledger = ledger
         self._catalog = catalog
+        self._places = places
         self._retention = retention
         self._now = now
 
@@ -94,21 +112,33 @@ class Lookup:
         name = names.safe_name(recording_id)
         facts, service = await asyncio.gather(_or_none(self._ledger.read(name)), self._asked(recording_id))
         known, notes = facts or Facts(name), [_LEDGER_AWAY] if facts is None else []
-        prefix, manifest = known.text("prefix"), None
+        archived = _Archived(known.text("prefix"))
         try:
-            prefix, manifest = await within_patience(self._archived(known, searching=seen_in(service)))
+            archived = await within_patience(self._archived(known, searching=seen_in(service)))
         except StorageUnavailable:
             if seen_in(service) is Seen.GONE:
                 raise
             notes.append(_ARCHIVE_AWAY)
-        if isinstance(service, ServiceError) and not known and manifest is None:
+        if archived.fault is not None:
+            notes.append(f"{archived.fault}: {_UNREADABLE}")
+        if isinstance(service, ServiceError) and not (known or archived.manifest or archived.fault):
             if facts is None and service.status == 404:
                 raise StorageUnavailable(
                     "the service knows no such recording, and the ledger, which may know it, cannot be read now",
                     retry_after=PATIENCE,
                 )
             raise service
-        view = View(recording_id, known, service, prefix, manifest, self._now(), self._retention, notes=tuple(notes))
+        view = View(
+            recording_id,
+            known,
+            service,
+            archived.prefix,
+            archived.manifest,
+            self._now(),
+            self._retention,
+            manifest_unreadable=archived.fault is not None,
+            notes=tuple(notes),
+        )
         if facts is not None:
             await self._remember(view)
         return view
@@ -119,29 +149,28 @@ class Lookup:
         except ServiceError as error:
             return error
 
-    async def _archived(self, facts: Facts, *, searching: Seen) -> tuple[str | None, Manifest | None]:
-        """Return where the recording lies in the archive, and its manifest.
+    async def _archived(self, facts: Facts, *, searching: Seen) -> _Archived:
+        """Find the recording in the archive.
 
-        Where the ledger does not know the place, the recording's name is looked for under the days it may have begun
-        on; while the service has the recording there is no need to, unless the ledger knows nothing of it at all.
+        Where the ledger does not know the place, the recording is looked for under the days it may have begun on; while
+        the service has the recording there is no need to, unless the ledger knows nothing of it at all.
         """
         prefix = facts.text("prefix")
-        if prefix is not None:
-            return prefix, (await self._catalog.read_manifest(prefix)).manifest
-        if facts and searching in {Seen.ACTIVE, Seen.INACTIVE}:
-            return None, None
-        candidates = [names.recording_prefix(facts.name, day) for day in self._days(facts)]
-        versions = await asyncio.gather(*(self._catalog.read_manifest(candidate) for candidate in candidates))
-        found = ((at, version.manifest) for at, version in zip(candidates, versions, strict=True) if version.manifest)
-        return next(found, (None, None))
+        if prefix is None and (not facts or searching not in {Seen.ACTIVE, Seen.INACTIVE}):
+            prefix = await self._places.search([facts.name], self._days(facts))
+        if prefix is None:
+            return _Archived()
+        try:
+            return _Archived(prefix, (await self._catalog.read_manifest(prefix)).manifest)
+        except ManifestUnreadable as error:
+            return _Archived(prefix, fault=str(error))
 
-    def _days(self, facts: Facts) -> Iterable[datetime]:
+    def _days(self, facts: Facts) -> list[str]:
         """Return the days on which the recording may have begun, by clocks that may differ from ours."""
         started = facts.moment("startedAt")
-        if started is not None:
-            return [started + timedelta(days=offset) for offset in (0, 1, -1)]
-        today = self._now().astimezone(UTC)
-        return [today - timedelta(days=offset) for offset in (0, 1, *range(2, LOOK_BACK + 1), -1)]
+        about = (started if started is not None else self._now()).astimezone(UTC)
+        offsets = (0, 1, -1) if started is not None else (0, -1, *range(-2, -LOOK_BACK - 1, -1), 1)
+        return [names.day_prefix(about + timedelta(days=offset)).rstrip("/") for offset in offsets]
 
     async def _remember(self, view: View) -> None:
         """Put into the ledger what was found out and it did not know, so that it is found sooner, or at all."""

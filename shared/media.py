@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-SNIFF_BYTES = 64
-"""How much of a file's beginning `sniff` and `describe` look at, in bytes."""
-
 _ID3 = b"ID3"
 _RIFF = (b"RIFF", b"RF64", b"BW64")  # the latter two are RIFF beyond 4 GiB (EBU Tech 3306, ITU-R BS.2088)
 

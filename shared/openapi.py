@@ -46,12 +46,17 @@ _EXAMPLES = {
     problems.BODY_TOO_LARGE: errors.BodyTooLarge(262_144),
     problems.NOT_FOUND: errors.ServiceError(404, "8522", "Recording not found."),
     problems.NOT_ARCHIVED: errors.NotArchived(),
+    problems.NO_FINDING: errors.FindingNotFound(),
     problems.NO_CALLBACK: errors.UnknownCallback(),
     problems.CONSENT_REQUIRED: errors.ConsentRequired(),
     problems.WRONG_STATE: errors.WrongState("pause", "paused"),
     problems.ALREADY_RECORDING: errors.ServiceError(
         400, errors.ALREADY_RECORDING, "Recording is already in progress, one recording can be active at one time."
     ),
+    problems.NOTHING_TO_RETRY: errors.NothingToRetry(
+        "no event has come for this recording; once it does, the recording is archived by itself"
+    ),
+    problems.UNREADABLE: errors.ManifestUnreadable("2026/11/22/eyJQ/manifest.json"),
     problems.REFUSED: errors.ServiceError(400, "8501", "Action is invalid when call is not in Established state."),
     problems.CONFLICT: errors.ServiceError(409, "Conflict", "The request conflicts with another."),
     problems.PRECONDITION: errors.ServiceError(412, "PreconditionFailed", "A precondition is not met."),

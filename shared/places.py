@@ -12,7 +12,7 @@ from shared import names
 from shared.ledger import best_effort
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from azure.storage.blob.aio import ContainerClient
 
@@ -53,7 +53,27 @@ class Places:
             facts = await best_effort(self._ledger.read(name))
             if facts is not None and (prefix := facts.text("prefix")):
                 return prefix
-        return await self._search(candidates)
+        days = [day async for day in self.days()]
+        return await self.search(candidates, reversed(days))
+
+    async def search(self, candidates: Iterable[str], days: Iterable[str]) -> str | None:
+        """Return the first place that has blobs, for what a lost ledger does not know.
+
+        Parameters
+        ----------
+        candidates
+            Names that the recording may have.
+        days
+            Where to look, as `yyyy/mm/dd`, the likeliest first.
+        """
+        tried = list(candidates)
+        folders = [f"{day}/{name}" for day in days for name in tried]
+        for begin in range(0, len(folders), _AT_ONCE):
+            some = folders[begin : begin + _AT_ONCE]
+            for folder, is_there in zip(some, await asyncio.gather(*map(self._has, some)), strict=True):
+                if is_there:
+                    return folder
+        return None
 
     async def days(self, since: str = "") -> AsyncIterator[str]:
         """Yield the days that have recordings, as `yyyy/mm/dd`, in order.
@@ -72,17 +92,6 @@ class Places:
                 for day in await self._folders(month, _MONTH_OR_DAY):
                     if day >= since:
                         yield day
-
-    async def _search(self, candidates: list[str]) -> str | None:
-        """Look in every day, newest first: for what a lost ledger does not know."""
-        days = [day async for day in self.days()]
-        folders = [f"{day}/{name}" for day in reversed(days) for name in candidates]
-        for begin in range(0, len(folders), _AT_ONCE):
-            some = folders[begin : begin + _AT_ONCE]
-            for folder, is_there in zip(some, await asyncio.gather(*map(self._has, some)), strict=True):
-                if is_there:
-                    return folder
-        return None
 
     async def _has(self, folder: str) -> bool:
         async for _ in self._container.list_blobs(name_starts_with=f"{folder}/", results_per_page=1):

@@ -131,7 +131,7 @@ async def queue_poison(around: Surroundings) -> str:
     if count := properties.approximate_message_count or 0:
         raise Trouble(
             f"messages in {queue.queue_name}: {count}; these chunks are not archived",
-            "see which and why, then put them back: docs/operations.md, chunks-poisoned",
+            "the sweep puts them back within five minutes; see why they failed: docs/operations.md, chunks-poisoned",
             status=Status.WARNING,
         )
     return f"{queue.queue_name} is empty"

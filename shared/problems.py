@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -13,9 +14,12 @@ from shared.errors import (
     ArchiverError,
     BodyTooLarge,
     ConsentRequired,
+    FindingNotFound,
     IdempotencyConflict,
     InvalidRequest,
+    ManifestUnreadable,
     NotArchived,
+    NothingToRetry,
     RecordingNotFound,
     ServiceError,
     SettingsError,
@@ -65,6 +69,7 @@ NOT_FOUND = Kind(
     "Neither the service nor the archive knows it. `code` and `serviceMessage` are the service's own.",
 )
 NOT_ARCHIVED = Kind("not-archived", 404, "The archive has no such recording", "It may not be announced yet.")
+NO_FINDING = Kind("finding-not-found", 404, "There is no such finding", "It is not on the list; it may be settled.")
 NO_CALLBACK = Kind("callback-not-found", 404, "There is no such callback address", "It was never given out.")
 WRONG_STATE = Kind(
     "wrong-state",
@@ -74,6 +79,15 @@ WRONG_STATE = Kind(
 )
 ALREADY_RECORDING = Kind(
     "already-recording", 409, "The call is being recorded already", "The service records a call once at a time."
+)
+NOTHING_TO_RETRY = Kind(
+    "nothing-to-retry", 409, "There is nothing to retry", "`detail` says why, and what to do instead."
+)
+UNREADABLE = Kind(
+    "manifest-unreadable",
+    409,
+    "A manifest in the archive was changed",
+    "`detail` names the blob and the mend. Nothing was done.",
 )
 CONFLICT = Kind("conflict-at-service", 409, "The service reports a conflict", "`code` is the service's own.")
 PRECONDITION = Kind("precondition-at-service", 412, "The service reports a failed precondition", "See `code`.")
@@ -108,9 +122,12 @@ _OF_ERRORS: tuple[tuple[type[ArchiverError], Kind], ...] = (
     (RecordingNotFound, NOT_FOUND),
     (NotArchived, NOT_ARCHIVED),
     (UnknownCallback, NO_CALLBACK),
+    (FindingNotFound, NO_FINDING),
+    (NothingToRetry, NOTHING_TO_RETRY),
     (ConsentRequired, CONSENT_REQUIRED),
     (WrongState, WRONG_STATE),
     (IdempotencyConflict, KEY_REUSED),
+    (ManifestUnreadable, UNREADABLE),
     (StorageUnavailable, STORAGE_UNAVAILABLE),
     (SettingsError, SETTINGS),
     (ArchiverError, INTERNAL),
@@ -193,7 +210,7 @@ def _members(error: ArchiverError) -> dict[str, Any]:
                 "service_status": error.status,
             }
         case InvalidRequest():
-            faults = [FieldFault(pointer=f"#/{fault.path}", detail=fault.detail) for fault in error.faults]
+            faults = [FieldFault(pointer=_fragment(fault.path), detail=fault.detail) for fault in error.faults]
             return {"field": error.field, "errors": faults or None}
         case ConsentRequired():
             return {"field": error.field}
@@ -201,3 +218,8 @@ def _members(error: ArchiverError) -> dict[str, Any]:
             return {"state": error.state}
         case _:
             return {}
+
+
+def _fragment(path: str) -> str:
+    """Return a JSON pointer as a URI fragment (RFC 6901, section 6); the empty one is the whole body."""
+    return f"#/{quote(path)}" if path else "#"

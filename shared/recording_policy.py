@@ -17,7 +17,8 @@ from pydantic_core import from_json
 
 from shared.errors import InvalidRequest
 from shared.events import UtcDatetime
-from shared.requests import Channels, Consent, Content, FileFormat, RawId, StartRecording
+from shared.fields import Channels, Content, FileFormat, RawId
+from shared.requests import Consent, StartRecording
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from shared import log
 from shared.bodies import Accepted, Started
 from shared.consent import add_consent
 from shared.control import Repeatability
-from shared.errors import ConsentRequired, ServiceError, StorageUnavailable, WrongState
+from shared.errors import ConsentRequired, ManifestUnreadable, ServiceError, StorageUnavailable, WrongState
 from shared.events import wire_time
 from shared.idempotency import Idempotency
 from shared.ledger import Operation
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.catalog import Catalog
     from shared.control import Control, Recording
     from shared.ledger import Ledger
+    from shared.places import Places
     from shared.requests import Consent, StartRecording
     from shared.views import View
 
@@ -54,8 +55,8 @@ class Recordings:
         The service.
     ledger
         What we remember.
-    catalog
-        What is archived.
+    catalog, places
+        What is archived, and where.
     retention
         How long the service keeps a recording's files.
     require_consent
@@ -69,6 +70,7 @@ class Recordings:
         control: Control,
         ledger: Ledger,
         catalog: Catalog,
+        places: Places,
         *,
         retention: timedelta,
         require_consent: bool = False,
@@ -79,7 +81,7 @@ class Recordings:
         self._catalog = catalog
         self._require_consent = require_consent
         self._now = now
-        self._lookup = Lookup(control, ledger, catalog, retention=retention, now=now)
+        self._lookup = Lookup(control, ledger, catalog, places, retention=retention, now=now)
         self._idempotency = Idempotency(ledger, now=now)
 
     async def start(self, body: bytes, *, by: str | None = None, idempotency_key: str | None = None) -> Answer:
@@ -216,7 +218,7 @@ class Recordings:
         state = LEADS_TO[operation]
         with log.fields(recordingId=recording_id):
             await _noted(self._ledger.record(view.facts.name, operation, by=by))
-            log.info(f"recording.{operation}", by=by)
+            log.info("recording.operated", operation=operation, by=by)
         return Answer(Accepted(recording_id=recording_id, state=state).to_wire(), RETRY_AFTER.get(state))
 
 
@@ -233,7 +235,7 @@ async def _noted(work: Awaitable[None]) -> bool:
     """Write to the ledger; what runs at the service runs, even if that fails. Return whether it did not."""
     try:
         await within_patience(work)
-    except StorageUnavailable:
+    except (StorageUnavailable, ManifestUnreadable):
         log.error("ledger.not_noted")
         return False
     return True

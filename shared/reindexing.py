@@ -15,17 +15,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from shared import log, names
-from shared.attention import Kind
 from shared.catalog import storage_errors_told
 from shared.errors import InvalidEvent, InvalidRequest, ManifestUnreadable
 from shared.events import parse_recording_files, wire_time
-from shared.evidence import Evidence, Truth
 from shared.listing import DEFAULT_LIMIT
+from shared.restoration import Restoration, raised_at
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from shared.catalog import Catalog
     from shared.ledger import Ledger
     from shared.listing import Listing
-    from shared.places import Places
 
 _AT_ONCE = 8
 _RECORDINGS, _FINDINGS = "r.", "a."
@@ -74,8 +72,8 @@ class Reindexing:
         The archive's container.
     catalog, ledger, attention
         Its bookkeeping.
-    listing, places
-        Know what the archive holds, and where.
+    listing
+        Knows what the archive holds.
     retention
         How long the service keeps a recording's files.
     """
@@ -88,7 +86,6 @@ class Reindexing:
         ledger: Ledger,
         attention: Attention,
         listing: Listing,
-        places: Places,
         retention: timedelta,
     ) -> None:
         self._container = container
@@ -97,7 +94,7 @@ class Reindexing:
         self._attention = attention
         self._listing = listing
         self._retention = retention
-        self._truth = Truth(container, catalog, places)
+        self._restoration = Restoration(catalog, ledger, attention)
 
     async def step(
         self, since: str | None = None, cursor: str | None = None, limit: str | None = None
@@ -175,14 +172,14 @@ class Reindexing:
         """Return what the kept events tell, by the name that each is known under."""
         rows: dict[str, _Told] = {}
         async for blob in self._container.list_blobs(name_starts_with=f"{prefix}/events/"):
-            content = await self._read(blob.name)
+            content = await self._catalog.read(blob.name)
             try:
                 event = json.loads(content or b"")
                 files = parse_recording_files(event, blob.last_modified) if isinstance(event, dict) else None
             except (ValueError, RecursionError, InvalidEvent):
                 files = None
             if files is None:
-                log.warning("ledger.event_unread", blob=blob.name)
+                log.warning("event.unread", blob=blob.name)
                 continue
             told = rows.setdefault(names.ledger_name(files.recording_id, prefix), _Told(files.recording_id))
             expires_at = files.event_time + self._retention
@@ -190,7 +187,7 @@ class Reindexing:
         return rows
 
     async def _consent(self, prefix: str) -> str | None:
-        content = await self._read(names.consent_blob(prefix))
+        content = await self._catalog.read(names.consent_blob(prefix))
         return None if content is None else content.decode(errors="replace")
 
     async def _teach(self, name: str, prefix: str, told: _Told) -> bool:
@@ -210,9 +207,9 @@ class Reindexing:
         return bool(missing)
 
     async def _findings(self, since: str, marker: str) -> ReindexReport:
-        blobs = self._container.list_blobs(name_starts_with=names.ATTENTION, results_per_page=DEFAULT_LIMIT).by_page(
-            _decoded(marker)
-        )
+        blobs = self._container.list_blobs(
+            name_starts_with=names.ATTENTION, include=["metadata"], results_per_page=DEFAULT_LIMIT
+        ).by_page(_decoded(marker))
         try:
             page = await anext(blobs, None)
         except HttpResponseError as error:
@@ -222,36 +219,18 @@ class Reindexing:
         restored, unreadable = 0, list[str]()
         if page is not None:
             async for blob in page:
-                content = await self._read(blob.name)
-                evidence = Evidence.read(blob.name, content, blob.last_modified) if content is not None else None
-                if evidence is None:
+                if f"{raised_at(blob):%Y-%m-%d}" < since:
+                    continue
+                is_back = await self._restoration.restore(blob)
+                if is_back is None:
                     unreadable.append(blob.name)
-                elif evidence.row["raisedAt"][:10] >= since and not await self._truth.is_mended(evidence):
-                    restored += await self._attention.restore(evidence.row)
-                    await self._give_up(evidence)
+                restored += bool(is_back)
         following = getattr(blobs, "continuation_token", None) if page is not None else None
         return ReindexReport(
             findings=restored,
             unreadable=tuple(unreadable),
             cursor=f"{_FINDINGS}{_encoded(following)}" if following else None,
         )
-
-    async def _give_up(self, evidence: Evidence) -> None:
-        """Note once more that no try is made for a chunk: its recording's state depends on it."""
-        index, prefix = evidence.chunk_index, evidence.row.get("prefix")
-        if evidence.kind is not Kind.CHUNK or index is None or prefix is None:
-            return
-        name = names.ledger_name(evidence.row.get("recordingId"), prefix)
-        known = (await self._ledger.read(name)).chunks.get(index)
-        if known is None:
-            await self._ledger.give_up(name, index, evidence.row["reason"])
-
-    async def _read(self, blob: str) -> bytes | None:
-        try:
-            stream = await self._container.download_blob(blob)
-            return bytes(await stream.readall())
-        except ResourceNotFoundError:
-            return None
 
 
 def _day(text: str | None) -> str:

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    ValidationError,
-    WithJsonSchema,
-)
+from pydantic import ConfigDict, Field, StrictBool, StrictInt, ValidationError
 
 from shared.errors import Fault, InvalidRequest
-from shared.events import ChannelType, ContentType, UtcDatetime, WireModel, control_api_spelling
+from shared.events import ChannelType, ContentType, UtcDatetime, WireModel
+from shared.fields import Channels, ContainerAddress, Content, FileFormat, Identifier, RawId, WebAddress
 from shared.media import Format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from pydantic_core import ErrorDetails
 
 LOCATORS = {
     "server_call_id": "serverCallId",
@@ -56,65 +49,23 @@ IDEMPOTENCY_KEY = r"[\x21-\x7e]{1,255}"
 _TYPES = ("recordingContentType", "recordingChannelType", "recordingFormatType")
 
 
-class Participant(WireModel):
-    """A participant as the service writes one; what else it says of them is not needed."""
+class Sent(WireModel):
+    """Base of what callers write themselves.
 
-    raw_id: Annotated[str, Field(min_length=1, max_length=2048)]
+    A field that is not known is refused: with `pauseonstart` for `pauseOnStart`, a recording would run that should not.
+    """
 
-
-def _raw_id(value: object) -> object:
-    return value.get("rawId") if isinstance(value, Mapping) else value
-
-
-def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if not parts.hostname or parts.username is not None or parts.password is not None:
-        raise ValueError("must be an http or https address with a host and without credentials")
-    return value
+    model_config = ConfigDict(extra="forbid")
 
 
-def _container_address(value: str) -> str:
-    parts = urlsplit(value)
-    if not parts.hostname or parts.username is not None or not re.fullmatch(r"/[^/]+/?", parts.path):
-        raise ValueError("must be a container's address: https://{account}.blob.core.windows.net/{container}")
-    if parts.query or parts.fragment:
-        raise ValueError("must come without a SAS: the service writes with the managed identity of the ACS resource")
-    return value
-
-
-Identifier = Annotated[str, Field(min_length=1, max_length=2048)]
-RawId = Annotated[Identifier, BeforeValidator(_raw_id, json_schema_input_type=Identifier | Participant)]
-"""A participant: `"8:acs:…"`, or the service's own form `{"rawId": "8:acs:…"}`."""
-
-WebAddress = Annotated[
-    str,
-    Field(pattern=r"^https?://", max_length=2048, json_schema_extra={"format": "uri"}),
-    AfterValidator(_web_address),
-]
-ContainerAddress = Annotated[
-    str,
-    Field(pattern=r"^https://", max_length=2048, json_schema_extra={"format": "uri"}),
-    AfterValidator(_container_address),
-]
-
-# Strings, not enums: however they are cased they are taken, and what is wrong is told with the whole combination.
-Content = Annotated[
-    str, AfterValidator(control_api_spelling), WithJsonSchema({"type": "string", "enum": [*ContentType]})
-]
-Channels = Annotated[
-    str, AfterValidator(control_api_spelling), WithJsonSchema({"type": "string", "enum": [*ChannelType]})
-]
-FileFormat = Annotated[str, AfterValidator(control_api_spelling), WithJsonSchema({"type": "string", "enum": [*Format]})]
-
-
-class Affinity(WireModel):
+class Affinity(Sent):
     """Which channel of an unmixed recording a participant is on."""
 
     channel: Annotated[StrictInt, Field(ge=0, lt=CHANNELS)]
     participant: RawId
 
 
-class ExternalStorage(WireModel):
+class ExternalStorage(Sent):
     """The caller's own container, which the service writes to instead of its temporary storage.
 
     The managed identity of the ACS resource needs the role Storage Blob Data Contributor on it.
@@ -124,7 +75,7 @@ class ExternalStorage(WireModel):
     recording_destination_container_url: ContainerAddress
 
 
-class Consent(WireModel):
+class Consent(Sent):
     """Why the call may be recorded, and who agreed."""
 
     basis: Annotated[str, Field(min_length=1, max_length=200)]
@@ -152,7 +103,7 @@ def _described(schema: dict[str, Any]) -> None:
     ]
 
 
-class StartRecording(WireModel):
+class StartRecording(Sent):
     """What to record. Exactly one of serverCallId, groupCallId, roomId and callConnectionId names the call.
 
     Content, channel and format are one of audioVideo/mixed/mp4, audio/mixed/mp3, audio/mixed/wav and
@@ -269,6 +220,14 @@ class StartRecording(WireModel):
             yield Fault(f"channelAffinity/{index}/participant", "has a channel already")
 
 
+_FORMS: dict[str, type[Sent]] = {
+    "channelAffinity": Affinity,
+    "externalStorage": ExternalStorage,
+    "consent": Consent,
+}
+"""The fields of a start that have fields of their own, all of which are known."""
+
+
 def parse_start(body: bytes) -> StartRecording:
     """Read and check the body of a start request.
 
@@ -284,8 +243,7 @@ def parse_start(body: bytes) -> StartRecording:
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
         raise _refused(
-            Fault("/".join(_escaped(part) for part in fault["loc"]), fault["msg"].removeprefix("Value error, "))
-            for fault in faults
+            Fault("/".join(_escaped(part) for part in fault["loc"]), _explained(fault)) for fault in faults
         ) from None
     if found := tuple(request.faults()):
         raise _refused(found)
@@ -312,6 +270,17 @@ def _refused(faults: Iterable[Fault]) -> InvalidRequest:
     first = found[0]
     more = f" (and {len(found) - 1} more, see errors)" if len(found) > 1 else ""
     return InvalidRequest(f"{first.path or 'the body'}: {first.detail}{more}", field=first.path or None, faults=found)
+
+
+def _explained(fault: ErrorDetails) -> str:
+    """Return what is wrong, and of a field that is not known which one may be meant."""
+    if fault["type"] != "extra_forbidden":
+        return fault["msg"].removeprefix("Value error, ")
+    *above, name = fault["loc"]
+    form = _FORMS[str(above[0])] if above else StartRecording
+    known = {wire.lower(): wire for field in form.model_fields.values() if (wire := field.alias) is not None}
+    meant = get_close_matches(str(name).lower(), known, n=1)
+    return f"there is no field of this name; did you mean {known[meant[0]]}?" if meant else "there is no such field"
 
 
 def _repeated(values: Sequence[object]) -> list[int]:

@@ -11,6 +11,7 @@ from shared.listing import MOST, ArchiveListing
 from shared.lookup import RECORDING_ID
 from shared.reindexing import ReindexReport
 from shared.requests import IDEMPOTENCY_KEY, StartRecording
+from shared.rework import Retried
 from shared.states import ALLOWED, State
 from shared.verification import VerificationReport
 
@@ -94,8 +95,8 @@ _RECORDING = Parameter(
 _IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     "header",
-    "Makes repeating the request safe: the same key with the same body gives the first recording and the first answer, "
-    "also while the first request is under way.",
+    "Makes repeating the request safe: for 48 hours the same key with the same body gives the first recording and the "
+    "first answer, also while the first request is under way.",
     {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY}$"},
     "8e03978e-40d5-43e8-bc93-6894a57f9324",
 )
@@ -115,6 +116,8 @@ _CLOUD_EVENTS = {
 }
 
 _DAY = {"type": "string", "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$"}
+
+_FINDING = Parameter("id", "path", "The finding's `id`.", {"type": "string"}, "chunk.eyJQ.0-eus-d12-801b")
 
 _EVERYWHERE = (problems.INTERNAL, problems.SETTINGS)
 _STORAGE = (*_EVERYWHERE, problems.STORAGE_UNAVAILABLE)
@@ -314,10 +317,24 @@ ROUTES = (
         path="/api/attention/{id}",
         tag="operation",
         summary="Take a finding off the list",
-        description="The evidence in the archive stays. Safe to repeat.",
-        parameters=(Parameter("id", "path", "The finding's `id`.", {"type": "string"}, "chunk.eyJQ.0-eus-d12-801b"),),
+        description="The evidence in the archive stays. No sweep brings it back, unless it happens once more or for "
+        "another reason. Safe to repeat.",
+        parameters=(_FINDING,),
         successes=(Success(200, "Whether it was on the list.", bodies.Settled),),
         problems=_STORAGE,
+    ),
+    Route(
+        function="retry_attention",
+        method="post",
+        path="/api/attention/{id}/retry",
+        tag="operation",
+        summary="Put the work of a finding back",
+        description="For when its cause is mended: a refused event is taken in again, a chunk that was given up is "
+        "tried as if for the first time, the kept events of a recording are announced again. The finding goes once the "
+        "archive has the chunks. Safe to repeat.",
+        parameters=(_FINDING,),
+        successes=(Success(202, "What was put back.", Retried),),
+        problems=(problems.NO_FINDING, problems.NOTHING_TO_RETRY, problems.UNREADABLE, *_SERVICE, *_STORAGE),
     ),
     Route(
         function="health",

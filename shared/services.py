@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from shared.recordings import Recordings
     from shared.recovery import Recovery
     from shared.reindexing import Reindexing
+    from shared.rework import Rework
     from shared.signing import Signer
     from shared.verification import Verification
 
@@ -154,7 +155,6 @@ class Services:
             ledger=self._ledger,
             attention=self.attention,
             listing=self.listing,
-            places=self._places,
             retention=timedelta(hours=self.settings.retention_hours),
         )
 
@@ -180,6 +180,11 @@ class Services:
             expected_event=timedelta(minutes=settings.expected_event_minutes),
         )
 
+    @property
+    def rework(self) -> Rework:
+        """What puts the work of findings back."""
+        return self.recovery.rework
+
     @cached_property
     def control(self) -> Control:
         """What starts and stops recordings."""
@@ -197,6 +202,7 @@ class Services:
             self.control,
             self._ledger,
             self._catalog,
+            self._places,
             retention=retention,
             require_consent=self.settings.require_consent,
         )

@@ -150,8 +150,8 @@ class Verification:
         began = asyncio.get_running_loop().time()
         try:
             manifest = (await self._catalog.read_manifest(prefix)).manifest
-        except ManifestUnreadable:
-            return self._report(prefix, None, ["manifest.json is not a manifest of schema version 1"], [], None)
+        except ManifestUnreadable as error:
+            return self._report(prefix, None, [str(error)], [], None)
         if manifest is None:
             return self._report(prefix, None, ["manifest.json is missing"], [], None)
         general = [] if first else [*_gaps(manifest), *[found async for found in self._strangers(prefix, manifest)]]

@@ -11,7 +11,7 @@ from shared.bodies import ChunkBody, Pause, RecordingBody, ServiceFault, Transit
 from shared.errors import ServiceError
 from shared.events import wire_time
 from shared.ledger import Operation
-from shared.states import Seen, Verdict, expiry, judge
+from shared.states import Seen, State, Verdict, expiry, judge
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from shared.control import Recording
     from shared.ledger import ChunkProgress, Facts
     from shared.manifest import ArchivedChunk, Manifest
-    from shared.states import State
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,8 @@ class View:
     ----------
     service
         What the service answered.
+    manifest_unreadable
+        There is one, which cannot be read: once a recording has ended, nothing can be said of it then.
     notes
         What could not be looked at.
     """
@@ -41,11 +42,14 @@ class View:
     manifest: Manifest | None
     now: datetime
     retention: timedelta
+    manifest_unreadable: bool = False
     notes: tuple[str, ...] = ()
 
     @cached_property
     def verdict(self) -> Verdict:
         """The recording's state, and what has to be said about it."""
+        if self.manifest_unreadable and self.seen not in {Seen.ACTIVE, Seen.INACTIVE}:
+            return Verdict(State.UNKNOWN)
         return judge(self.facts, self.seen, self.manifest, self.now, self.retention)
 
     @property

@@ -51,7 +51,7 @@ var appEvents = '''
 let appEvents = AppTraces
 | where TimeGenerated > ago({hours}h)
 | extend Event = coalesce(tostring(Properties.event), extract(@'^([a-z]+\.[a-z_]+)\b', 1, Message))
-| where Event in ('recording.announced', 'chunk.archived', 'chunk.already_archived', 'chunk.postponed', 'chunk.given_up', 'event.refused', 'message.refused')
+| where Event in ('recording.announced', 'chunk.archived', 'chunk.already_archived', 'chunk.postponed', 'chunk.given_up')
 | extend
     Document = coalesce(tostring(Properties.documentId), extract(@'\bdocumentId="?([^\s"]+)', 1, Message)),
     Recording = coalesce(tostring(Properties.recordingId), extract(@'\brecordingId="?([^\s"]+)', 1, Message), tostring(Properties.callId), extract(@'\bcallId="?([^\s"]+)', 1, Message)),
@@ -73,31 +73,60 @@ appEvents
 | where Dealt < Waiting and Announced < ago({minutes}m)
 '''
 
-// What was refused or given up, and has not been archived since.
-var attentionQuery = '''
-appEvents
-| where Event in ('event.refused', 'message.refused', 'chunk.given_up') and Error != 'Expired'
-| summarize Raised = min(TimeGenerated), Said = take_any(Message) by Event, Recording, Item = coalesce(Document, Message)
-| where Item !in (archived)
+// The operators' list as the log tells it: a finding is open from when it was raised, or grew louder, until it is settled,
+// by the sweep or by a person. HoursLeft is empty where nobody knows when the source expires.
+var findings = '''
+let openFindings = AppTraces
+| where TimeGenerated > ago(2d)
+| extend Event = coalesce(tostring(Properties.event), extract(@'^([a-z]+\.[a-z_]+)\b', 1, Message))
+| where Event in ('attention.raised', 'attention.settled')
+| extend
+    Finding = coalesce(tostring(Properties.id), extract(@'\sid="?([^\s"]+)', 1, Message)),
+    Kind = coalesce(tostring(Properties.kind), extract(@'\bkind="?([a-z-]+)', 1, Message)),
+    Severity = coalesce(tostring(Properties.severity), extract(@'\bseverity="?([a-z]+)', 1, Message)),
+    Error = coalesce(tostring(Properties.error), extract(@'\berror="?(\w+)', 1, Message)),
+    Hours = todouble(coalesce(tostring(Properties.hoursLeft), extract(@'\bhoursLeft="?([0-9.]+)', 1, Message)))
+| summarize arg_max(TimeGenerated, Event, Kind, Severity, Error, Hours, Message) by Finding
+| where Event == 'attention.raised'
+| extend HoursLeft = Hours - datetime_diff('minute', now(), TimeGenerated) / 60.0
+| project Finding, Kind, Severity, Error, HoursLeft, Raised = TimeGenerated, Said = Message;
 '''
 
-// What is not archived although the service deletes it soon: the hours count from when its recording was first heard of.
+// What needs a person, except what is lost and what may still mend itself: a chunk that waits and has much time left.
+// What nobody can settle, since it was never made, is told for an hour.
+var attentionQuery = '''
+openFindings
+| where Error != 'Expired' and not(Kind == 'waiting' and Severity == 'notice')
+| project Finding, Said
+| union (AppTraces
+    | where TimeGenerated > ago(1h)
+    | extend Event = coalesce(tostring(Properties.event), extract(@'^([a-z]+\.[a-z_]+)\b', 1, Message))
+    | where Event in ('call.not_recorded', 'consent.lost')
+    | project Finding = Event, Said = Message)
+'''
+
+// What is not archived although the service deletes it soon: findings, and chunks that are still being tried, whose hours
+// count from when their recording was first heard of.
 var deadlineQuery = '''
 let heard = appEvents | summarize Heard = min(TimeGenerated) by Recording;
 appEvents
-| where Event in ('event.refused', 'message.refused', 'chunk.given_up', 'chunk.postponed') and Error != 'Expired'
-| summarize Raised = min(TimeGenerated), Said = take_any(Message) by Recording, Item = coalesce(Document, Message)
-| where Item !in (archived)
+| where Event == 'chunk.postponed'
+| summarize Raised = min(TimeGenerated), Said = take_any(Message) by Recording, Finding = Document
+| where Finding !in (archived)
 | join kind=leftouter heard on Recording
 | extend HoursLeft = {retention} - datetime_diff('minute', now(), iff(isempty(Recording), Raised, Heard)) / 60.0
+| project Finding, HoursLeft, Said
+| union (openFindings | where Error != 'Expired' | project Finding, HoursLeft = coalesce(HoursLeft, {retention} - datetime_diff('minute', now(), Raised) / 60.0), Said)
 | where HoursLeft between (0 .. {deadline})
 '''
 
+// Chunks that came too late, and whatever else is still open although the service has deleted its files.
 var lostQuery = '''
 appEvents
 | where Event == 'chunk.given_up' and Error == 'Expired'
 | where Document !in (archived)
-| summarize Lost = max(TimeGenerated), Said = take_any(Message) by Recording, Document
+| summarize Lost = max(TimeGenerated), Said = take_any(Message) by Recording, Finding = Document
+| union (openFindings | where HoursLeft <= 0 | project Finding, Lost = Raised, Said)
 '''
 
 // Written by the storage service when the host moves a message, and by the host itself.
@@ -154,7 +183,7 @@ var logAlerts = [
   }
   {
     name: 'chunks-poisoned'
-    description: 'A chunk failed so often that the host put it into the poison queue. Nothing tries it again by itself.'
+    description: 'Handling a chunk crashed so often that the host put its message into the poison queue. The sweep puts it back.'
     severity: 1
     query: replace(poisonQuery, '{queue}', queueName)
     every: 'PT5M'
@@ -163,9 +192,9 @@ var logAlerts = [
   }
   {
     name: 'attention-open'
-    description: 'Something could not be archived and needs a person; its reason is in the archive under attention/.'
+    description: 'Something needs a person: recordings attention lists it, with the reason and the hours left.'
     severity: 2
-    query: '${events}${attentionQuery}'
+    query: '${findings}${attentionQuery}'
     every: 'PT15M'
     window: 'PT1H'
     look: 'P2D'
@@ -174,16 +203,16 @@ var logAlerts = [
     name: 'attention-near-deadline'
     description: 'Something is not archived, and the service is about to delete it for good.'
     severity: 0
-    query: '${events}${replace(replace(deadlineQuery, '{deadline}', string(deadlineHours)), '{retention}', string(retentionHours))}'
+    query: '${events}${findings}${replace(replace(deadlineQuery, '{deadline}', string(deadlineHours)), '{retention}', string(retentionHours))}'
     every: 'PT15M'
     window: 'PT1H'
     look: 'P2D'
   }
   {
     name: 'recording-lost'
-    description: 'A chunk was not archived before the service deleted it.'
+    description: 'Something was not archived before the service deleted it.'
     severity: 0
-    query: '${events}${lostQuery}'
+    query: '${events}${findings}${lostQuery}'
     every: 'PT15M'
     window: 'PT1H'
     look: 'P2D'

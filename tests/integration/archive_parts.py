@@ -31,6 +31,7 @@ from shared.control import Control
 from shared.dead_letters import DeadLetters
 from shared.intake import Intake
 from shared.ledger import Ledger
+from shared.names import safe_name
 from shared.origins import TrustedOrigins
 from shared.recovery import Recovery
 from shared.signing import HmacSigner
@@ -38,10 +39,11 @@ from shared.source import Source
 from shared.transfer import Transfer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from local.azurite import Azurite
+    from shared.ledger import ChunkProgress
 
 SWEEP_EVERY = timedelta(minutes=5)
 
@@ -155,6 +157,21 @@ class Parts:
                 if manifest["recordingId"] == truth["recordingId"]:
                     return manifest
         return None
+
+    def lost(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The event without what says where its files are: it is refused."""
+        del event["data"]["recordingStorageInfo"]
+        return event
+
+    async def prefix(self, truth: dict[str, Any]) -> str:
+        """Where the recording lies."""
+        found = (await self.ledger.read(safe_name(truth["recordingId"]))).text("prefix")
+        assert found is not None
+        return found
+
+    async def progress(self, truth: dict[str, Any]) -> Mapping[int, ChunkProgress]:
+        """How far the recording's chunks are, as the ledger has it."""
+        return (await self.ledger.read(safe_name(truth["recordingId"]))).chunks
 
     async def findings(self) -> list[dict[str, Any]]:
         """The operator's list."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 
-from tests.integration.acs_fixtures import Bench, bench, until
+from tests.integration.acs_fixtures import Bench, bench, sign, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -214,3 +216,38 @@ async def test_an_order_that_makes_no_sense_names_the_field_and_what_it_takes(ru
     assert "'content'" in field["accepted"]
     answer = await running.control("POST", "faults", {"kind": "cut"}, expect=400)
     assert answer["error"]["message"] == "body: a fault of kind cut needs afterBytes"
+
+
+@pytest.mark.parametrize("kind", ["500", "reset"])
+async def test_a_deletion_can_be_carried_out_though_its_answer_fails(running: Bench, kind: str) -> None:
+    made = await running.recording(durationSeconds=2, contentType="audio")
+    url = made["chunks"][0]["deleteLocation"]
+    await running.fault(kind=kind, target="delete", carriedOut=True)
+    # On a connection that was used before, the client itself asks again after a reset.
+    with suppress(aiohttp.ClientError):
+        assert (await running.fetch(url, method="DELETE")).status in {500, 404}
+    assert (await running.truth(made["recordingId"]))["chunks"][0]["deleted"]
+    assert (await running.fetch(url, method="DELETE")).status == 404
+
+
+async def test_a_deletion_is_redirected_to_the_second_origin(running: Bench) -> None:
+    made = await running.recording(durationSeconds=2, contentType="audio")
+    url = made["chunks"][0]["deleteLocation"]
+    await running.fault(kind="redirect", target="delete")
+    answer = await running.fetch(url, method="DELETE")
+    assert answer.status == 302
+    assert answer.headers["Location"].startswith(running.acs.second_origin)
+    assert (await running.fetch(answer.headers["Location"], method="DELETE")).status == 200
+    assert (await running.truth(made["recordingId"]))["chunks"][0]["deleted"]
+
+
+async def test_an_operation_can_be_carried_out_though_its_answer_fails(running: Bench) -> None:
+    call = await running.control("POST", "calls", {}, expect=201)
+    url = f"{running.acs.endpoint}/calling/recordings?api-version=2024-09-15"
+    body = json.dumps({"callLocator": {"kind": "serverCallLocator", "serverCallId": call["serverCallId"]}}).encode()
+    await running.fault(kind="500", target="start", carriedOut=True)
+    headers = sign("POST", url, running.host, running.acs.options.access_key, body)
+    async with running.session.post(url, data=body, headers=headers) as response:
+        assert response.status == 500
+    recordings = (await running.control("GET", "recordings"))["recordings"]
+    assert call["serverCallId"] in {recording["serverCallId"] for recording in recordings}

@@ -18,6 +18,7 @@ from shared.attention import Attention, Finding, Kind
 from shared.catalog import Catalog
 from shared.ledger import TABLE, Ledger
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
+from tests.integration.completion_fixtures import event_of
 from tests.integration.doctor_fixtures import Run, recordings
 from tests.integration.recording_fixtures import call
 from tests.integration.waiting import eventually
@@ -117,6 +118,23 @@ async def test_what_the_app_refuses_is_one_sentence_with_the_field(command: Comm
     assert (silent.code, "cannot be reached" in silent.errors) == (1, True)
 
 
+async def test_every_field_of_the_api_can_be_given(
+    command: Command, app: aiohttp.ClientSession, call: dict[str, Any], tmp_path: Path
+) -> None:
+    fields = tmp_path / "fields.json"
+    fields.write_text('{"channelAffinity": [{"channel": 1, "participant": "8:acs:bob"}]}')
+    start = ("start", "--server-call-id", call["serverCallId"], "--channel", "unmixed", "--pause-on-start", "--json")
+    twice = await command(*start, "--more", '{"pauseOnStart": false}')
+    assert (twice.code, "pauseOnStart, which an option gives too" in twice.errors) == (2, True)
+    misspelt = await command(*start, "--more", '{"chanelAffinity": []}')
+    assert (misspelt.code, "did you mean channelAffinity?" in misspelt.errors) == (2, True)
+    started = (await command(*start, "--more", f"@{fields}")).report
+    async with app.get(f"recordings/{quote(started['recordingId'], safe='')}") as answer:
+        options = (await answer.json())["options"]
+    await command("stop", started["recordingId"])
+    assert options["channelAffinity"] == [{"channel": 1, "participant": "8:acs:bob"}]
+
+
 async def test_watching_what_cannot_be_archived_in_time_ends_with_1(
     command: Command, acs_control: aiohttp.ClientSession, app: aiohttp.ClientSession
 ) -> None:
@@ -208,3 +226,31 @@ async def test_what_needs_a_person_is_listed_and_settled(command: Command, atten
     assert (settled.code, again.code) == (0, 1)
     assert finding.key in again.errors
     assert finding.key not in (await command("attention")).output
+
+
+async def test_what_was_refused_is_retried_on_an_operators_word(
+    command: Command,
+    attention: Attention,
+    acs_control: aiohttp.ClientSession,
+    app: aiohttp.ClientSession,
+    stack: Stack,
+) -> None:
+    truth = await finished_recording(acs_control, announce=False, contentType="audio")
+    event = {**event_of(truth), "topic": stack.acs.options.azure_id}
+    finding = Finding(kind=Kind.EVENT, identifier=event["id"], reason="as a test wants", evidence={"event": event})
+    await attention.report(finding)
+    silent = Finding(kind=Kind.SILENCE, identifier=f"test/{uuid4().hex}", reason="as a test wants")
+    await attention.report(silent)
+    retried = await command("attention", "retry", finding.key)
+    assert (retried.code, retried.errors) == (0, "")
+    assert retried.output.split() == ["retried", f"{finding.key}:", "1", "chunk", "sent", "to", "be", "archived"]
+    await eventually(lambda: is_state(app, truth["recordingId"], "archived"))
+    refused, nobody = await command("attention", "retry", silent.key), await command("attention", "retry", "nobody")
+    assert (refused.code, nobody.code) == (1, 1)
+    assert "no event has come" in refused.errors
+    assert "GET /api/attention lists" in nobody.errors
+    everything = await command("attention", "retry", "--all")
+    assert everything.code == 0
+    assert f"not retried  {silent.key}: There is nothing to retry: no event has come" in everything.output
+    await attention.settle(silent.key)
+    await attention.settle(finding.key)

@@ -58,7 +58,6 @@ class Archive:
             ledger=ledger,
             attention=attention,
             listing=Listing(parts.container, parts.catalog, places),
-            places=places,
             retention=DAY,
         )
 

@@ -24,6 +24,7 @@ from shared.intake import Intake
 from shared.ledger import TABLE, Ledger
 from shared.names import safe_name
 from shared.origins import TrustedOrigins
+from shared.places import Places
 from shared.recordings import Recordings
 from shared.reporting_control import ReportingControl
 from shared.requests import parse_start
@@ -255,7 +256,8 @@ async def test_without_the_ledger_a_recording_starts_and_its_consent_is_kept_for
     request = parse_start(json.dumps({"serverCallId": call["serverCallId"], "consent": CONSENT}).encode())
     async with parts_of(stack) as parts:
         control = ReportingControl(parts._control_client, Callbacks(lost_ledger, "https://archiver.example.net"))
-        recordings = Recordings(control, lost_ledger, Catalog(archive_container), retention=DAY)
+        places = Places(archive_container, lost_ledger)
+        recordings = Recordings(control, lost_ledger, Catalog(archive_container), places, retention=DAY)
         repeatability = Repeatability(uuid4(), datetime.now(UTC))
         recording = (await recordings.begin(request, by="test", repeatability=repeatability)).body["recordingId"]
     [started] = await recordings_of(acs_control, call)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -107,6 +107,35 @@ async def test_of_twenty_who_claim_a_key_one_is_first(ledger: Ledger) -> None:
     assert {claim["by"] for claim in claims if claim is not None} == {str(first[0])}
     await ledger.resolve("call", "c", answer="done")
     assert (await ledger.reserve("call", "c") or {})["answer"] == "done"
+
+
+async def test_who_claims_a_key_and_loses_the_answer_is_still_first(
+    table: TableClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, real = Ledger(table), table.create_entity
+    await ledger.learn("recording", made="the table")
+
+    async def carried_out_twice(*arguments: Any, **options: Any) -> object:
+        await real(*arguments, **options)
+        return await real(*arguments, **options)  # the SDK's retry after a lost answer
+
+    monkeypatch.setattr(table, "create_entity", carried_out_twice)
+    assert await ledger.reserve("call", "c", by="first") is None
+    assert await ledger.reserve("call", "c", by="second") == await ledger.reserved("call", "c")
+    claim = dict(await ledger.reserved("call", "c") or {})
+    assert {name: claim[name] for name in claim if name not in {"PartitionKey", "RowKey"}} == {"by": "first"}
+    assert [facts async for _, facts in ledger.claims("call")] == [{"by": "first"}]
+
+
+async def test_a_chunk_that_begins_anew_or_fails_in_passing_is_not_given_up_any_more(ledger: Ledger) -> None:
+    await ledger.failed("recording", 0, 3, "cut", NOW)
+    await ledger.give_up("recording", 0, "foreign")
+    await ledger.begin_anew("recording", 0)
+    [chunk] = (await ledger.read("recording")).chunks.values()
+    assert (chunk.tries, chunk.given_up_at, chunk.next_try_at, chunk.last_error) == (0, None, None, "foreign")
+    await ledger.give_up("recording", 0, "foreign")
+    await ledger.failed("recording", 0, 1, "cut", NOW)
+    assert (await ledger.read("recording")).chunks[0].given_up_at is None
 
 
 async def test_a_key_that_is_released_can_be_claimed_again(ledger: Ledger) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
 
 from local.eventgrid.schemas import cloud_event_from
 from shared.ledger import Operation
@@ -165,6 +166,74 @@ async def test_a_manifest_that_cannot_be_read_is_shown_and_stops_nothing(parts: 
     assert is_whole(await parts.manifest(lost), lost)
     [finding] = await parts.findings()
     assert (finding["kind"], finding["error"], finding["prefix"]) == ("gap", "ManifestUnreadable", prefix)
+
+
+async def test_what_fails_for_one_recording_keeps_no_other_from_its_turn(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truths = [await parts.recording() for _ in range(3)]
+    for truth in truths:
+        await parts.intake.announce(parts.event(truth))
+    silent = [safe_name((await parts.recording())["recordingId"]) for _ in range(3)]
+    for name in silent:
+        await parts.ledger.learn(name, recordingId=name, prefix="2026/11/22/x")
+        await parts.ledger.open(name)
+    broken, quiet = min(safe_name(truth["recordingId"]) for truth in truths), min(silent)
+    letters = [f"X/2026/11/22/8/{number}.json" for number in range(3)]
+    well = next(truth for truth in truths if safe_name(truth["recordingId"]) != broken)
+    for letter in letters:
+        await parts.dead_letters.upload_blob(letter, json.dumps([parts.event(well)]))
+    read, download = parts.ledger.read, parts.recovery._dead_letters.read
+
+    async def failing(name: str) -> Any:
+        if name in {broken, quiet}:
+            raise RuntimeError("this one is broken")
+        return await read(name)
+
+    async def unread(name: str) -> Any:
+        if name == letters[0]:
+            raise ResourceNotFoundError("this one is gone")
+        return await download(name)
+
+    monkeypatch.setattr(parts.ledger, "read", failing)
+    monkeypatch.setattr(parts.recovery._dead_letters, "read", unread)
+    parts.acs.clock.advance(1800)
+    with pytest.raises(ExceptionGroup) as caught:
+        await parts.recovery.sweep()
+    assert len(caught.value.exceptions) == 3
+    left = [blob.name async for blob in parts.dead_letters.list_blobs() if not blob.name.startswith("replayed/")]
+    assert left == [letters[0]]
+    sent = {json.loads(body)["recordingId"] for _, _, body in parts.queue.messages}
+    assert {safe_name(recording) for recording in sent} >= {safe_name(truth["recordingId"]) for truth in truths} - {
+        broken
+    }
+    assert [name async for name in parts.ledger.opened()] == [quiet]
+
+
+async def test_what_nobody_can_ask_for_any_more_is_dropped_from_the_ledger(parts: Parts) -> None:
+    ledger = parts.ledger
+    await ledger.reserve("idempotency", "key", request="x")
+    for reference in ("over", "running", "unbound"):
+        await ledger.reserve("callback", reference, tokenHash="x")
+    await ledger.reserve("callback-recording", "over", recordingId="over")
+    await ledger.reserve("callback-recording", "running", recordingId="running")
+    await ledger.learn("running", recordingId="running", pauseOnStart="yes")
+    await ledger.open("running")
+
+    async def left() -> set[str]:
+        kinds = ("idempotency", "callback", "callback-recording")
+        return {f"{kind} {key}" for kind in kinds for key in [key async for key, _ in ledger.claims(kind)]}
+
+    before = await left()
+    assert len(before) == 6
+    await parts.recovery._upkeep.drop_what_is_old()
+    assert await left() == before
+    parts.acs.clock.advance(49 * 3600)
+    await parts.recovery._upkeep.drop_what_is_old()
+    assert await left() == before - {"idempotency key"}
+    parts.acs.clock.advance(7 * 24 * 3600)
+    await parts.recovery._upkeep.drop_what_is_old()
+    assert await left() == {"callback running", "callback-recording running"}
 
 
 async def test_many_sweeps_at_once_find_each_thing_once(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,15 +9,17 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError, Se
 
 from shared.catalog import NO_MANIFEST, ManifestVersion
 from shared.control import Recording
-from shared.errors import ServiceError
+from shared.errors import ManifestUnreadable, ServiceError
 from shared.ledger import Ledger
 from shared.manifest import ArchivedChunk, Manifest, MediaFile, Status
+from shared.places import Places
 from shared.recordings import Recordings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from azure.data.tables.aio import TableClient
+    from azure.storage.blob.aio import ContainerClient
 
     from shared.catalog import Catalog
     from shared.control import Control, Repeatability
@@ -34,6 +36,7 @@ class MemoryTable:
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], dict[str, Any]] = {}
         self.away = False
+        self.writes = 0
 
     async def create_entity(self, entity: dict[str, Any]) -> None:
         self._reached()
@@ -44,7 +47,15 @@ class MemoryTable:
 
     async def upsert_entity(self, entity: dict[str, Any], mode: object) -> None:
         self._reached()
+        self.writes += 1
         self.rows.setdefault((entity["PartitionKey"], entity["RowKey"]), {}).update(entity)
+
+    async def update_entity(self, entity: dict[str, Any], mode: object, **_: object) -> None:
+        self._reached()
+        key = (entity["PartitionKey"], entity["RowKey"])
+        if key not in self.rows:
+            raise ResourceNotFoundError
+        self.rows[key].update(entity)
 
     async def get_entity(self, partition: str, row: str) -> dict[str, Any]:
         self._reached()
@@ -72,15 +83,30 @@ class MemoryCatalog:
 
     def __init__(self) -> None:
         self.manifests: dict[str, Manifest] = {}
-        self.asked: list[str] = []
+        self.unreadable: set[str] = set()
         self.away = False
 
     async def read_manifest(self, prefix: str) -> ManifestVersion:
-        self.asked.append(prefix)
         if self.away:
             raise ServiceRequestError("no route")
+        if prefix in self.unreadable:
+            raise ManifestUnreadable(f"{prefix}/manifest.json is not a manifest")
         manifest = self.manifests.get(prefix)
         return NO_MANIFEST if manifest is None else ManifestVersion(manifest, "etag")
+
+
+class MemoryContainer:
+    """The archive's blobs, as far as places are looked for."""
+
+    def __init__(self, catalog: MemoryCatalog) -> None:
+        self._catalog = catalog
+        self.asked: list[str] = []
+
+    async def list_blobs(self, name_starts_with: str, **_: object) -> AsyncIterator[str]:
+        self.asked.append(name_starts_with)
+        for prefix in (*self._catalog.manifests, *self._catalog.unreadable):
+            if f"{prefix}/".startswith(name_starts_with):
+                yield f"{prefix}/manifest.json"
 
 
 class Service:
@@ -128,10 +154,13 @@ class Parts:
         self.table, self.catalog, self.service = MemoryTable(), MemoryCatalog(), Service()
         self.now = NOW
         self.ledger = Ledger(cast("TableClient", self.table), now=lambda: self.now)
+        self.container = MemoryContainer(self.catalog)
+        self.places = Places(cast("ContainerClient", self.container), self.ledger)
         self.recordings = Recordings(
             cast("Control", self.service),
             self.ledger,
             cast("Catalog", self.catalog),
+            self.places,
             retention=RETENTION,
             now=lambda: self.now,
         )

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from shared.connections import Topic
 from shared.errors import SettingsError
-from shared.settings import Settings, Topic
+from shared.settings import Settings
 
 NEEDED = {
     "ACS_CONNECTION_STRING": "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0",

@@ -31,6 +31,7 @@ def refusal(error: errors.ArchiverError) -> Answer:
             ),
             "roomId: one; channelAffinity/0: two",
         ),
+        (errors.InvalidRequest("the body: no JSON", faults=(errors.Fault("", "no JSON"),)), "the body: no JSON"),
         (errors.InvalidRequest("takes a day", field="since"), "The request is wrong: since: takes a day"),
         (
             errors.WrongState("pause", "paused"),
@@ -103,6 +104,8 @@ def test_times_are_told_as_people_do() -> None:
         (["start", "--url", "https://example.com", "--consent", "{"], "--consent takes a JSON object"),
         (["start", "--url", "https://example.com", "--consent", "[]"], "--consent takes a JSON object"),
         (["start", "--url", "https://example.com", "--consent", "@/nowhere"], "/nowhere cannot be read"),
+        (["start", "--url", "https://example.com", "--more", "[]"], "--more takes a JSON object"),
+        (["start", "--url", "https://example.com", "--room-id", "r", "--more", '{"roomId": "s"}'], "roomId"),
         (["start", "--url", "https://example.com", "--idempotency-key", "a b"], "--idempotency-key"),
         (["verify", "--url", "https://example.com"], "say what to verify"),
         (["verify", "x", "--all", "--since", "2026-11-22"], "not both"),
@@ -110,6 +113,9 @@ def test_times_are_told_as_people_do() -> None:
         (["verify", "--all"], "--since"),
         (["verify", "--all", "--since", "yesterday"], "such as 2026-11-22"),
         (["attention", "settle", "x"], "--url (or RECORDINGS_URL)"),
+        (["attention", "retry", "x"], "--url (or RECORDINGS_URL)"),
+        (["attention", "retry", "--url", "https://example.com"], "say what to retry"),
+        (["attention", "retry", "x", "--all", "--url", "https://example.com"], "say what to retry"),
         (["reindex"], "--url (or RECORDINGS_URL)"),
     ],
 )

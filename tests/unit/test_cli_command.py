@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,15 @@ from typer.testing import CliRunner
 from cli.app_checks import CHECKS as APP_CHECKS
 from cli.app_checks import FUNCTIONS, check_functions
 from cli.deployment import base_url
+from cli.doctor import examine_local
 from cli.errors import UsageError
 from cli.events import CHECKS as EVENT_CHECKS
+from cli.events import DeadLetters, Subscription, Topic
 from cli.findings import Status
+from cli.local_stack import LocalEvents, LocalKeys
 from cli.main import app
 from infra.checks.code import Code
+from local.ports import free_port
 from shared.diagnostics import CHECKS as INSIDE_CHECKS
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +34,7 @@ ROOT = Path(__file__).parents[2]
         (["--url", "https://user:pass@example.com"], "--url takes an address"),
         (["--url", "https://example.com:port"], "--url takes an address"),
         (["--local", "--resource-group", "rg"], "exclude one another"),
+        (["--local", "--url", "http://127.0.0.1:7571"], "--host-port"),
         (["--local", "--folder", "/nowhere"], "make run"),
         (["--resource-group", "rg", "--management-endpoint", "http://example.com"], "--management-endpoint"),
     ],
@@ -47,6 +53,50 @@ def test_keys_that_cannot_be_read_are_one_sentence(tmp_path: Path, text: str) ->
     result = CliRunner().invoke(app, ["doctor", "--local", "--folder", str(tmp_path)])
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
     assert "--folder" in result.stderr
+
+
+async def test_what_is_wrong_with_the_local_stack_is_mended_locally() -> None:
+    """Nobody should run azd against the machine under the desk."""
+    address = f"http://127.0.0.1:{free_port()}"
+    stack = ElsewhereSubscribed(address, address, "acs", 1)
+    found = (await examine_local(address, LocalKeys("key", "master"), stack, 5)).findings
+    mends = {finding.check: finding.mend for finding in found if finding.mend}
+    assert set(mends) == {"app.reachable", "events.target"}
+    assert all("make run" in mend and "azd" not in mend for mend in mends.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ElsewhereSubscribed(LocalEvents):
+    """An Event Grid emulator that delivers to another app."""
+
+    async def topic(self) -> Topic:
+        return Topic("acs", "Succeeded", None, has_identity=True)
+
+    async def subscriptions(self) -> list[Subscription]:
+        types = ("Microsoft.Communication.RecordingFileStatusUpdated",)
+        letters = DeadLetters("the local storage", "dead-letters", by_identity=False)
+        return [
+            Subscription(
+                name="recording-files",
+                state="Succeeded",
+                target="http://127.0.0.1:9/runtime/webhooks/EventGrid",
+                to_app=False,
+                function=None,
+                event_types=types,
+                ttl_minutes=120,
+                dead_letters=letters,
+            )
+        ]
+
+    async def container_exists(self, letters: DeadLetters) -> bool:
+        return letters.container == "dead-letters"
+
+
+def test_the_local_stack_is_examined_whatever_deployment_the_environment_names(tmp_path: Path) -> None:
+    found = CliRunner(env={"RECORDINGS_URL": "https://example.com"}).invoke(
+        app, ["doctor", "--local", "--folder", str(tmp_path)]
+    )
+    assert "keys.json does not exist" in found.stderr
 
 
 def test_an_unknown_option_is_exit_code_2() -> None:

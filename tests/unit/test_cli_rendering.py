@@ -101,6 +101,18 @@ def test_a_finding_is_shown_with_the_hours_left() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ({"chunks": 2, "settled": False}, "retried      event.x: 2 chunks sent to be archived"),
+        ({"chunks": 0, "settled": True}, "settled      event.x"),
+        ({"refused": "no event has come"}, "not retried  event.x: no event has come"),
+    ],
+)
+def test_what_became_of_a_finding_that_was_retried_is_told(outcome: dict[str, Any], said: str) -> None:
+    assert attention_command.told({"id": "event.x", **outcome}) == said
+
+
 def test_a_report_is_shown_difference_by_difference() -> None:
     chunks = [{"index": 0, "ok": True, "differences": []}, {"index": 1, "ok": False, "differences": ["gone"]}]
     report = {"prefix": "p", "verified": False, "differences": ["a gap"], "chunks": chunks}

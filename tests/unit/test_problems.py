@@ -47,12 +47,19 @@ def test_every_other_error_has_an_answer_too(error: ArchiverError, status: int) 
 
 
 def test_every_fault_of_the_body_has_a_pointer_to_it() -> None:
-    faults = (Fault("channelAffinity/0/channel", "too large"), Fault("roomId", "too long"))
+    faults = (Fault("channelAffinity/0/channel", "too large"), Fault("roomId", "too long"), Fault("a b%~1ü", "unknown"))
     found = problem(InvalidRequest("several", field="channelAffinity/0/channel", faults=faults))
     assert found.body["errors"] == [
         {"pointer": "#/channelAffinity/0/channel", "detail": "too large"},
         {"pointer": "#/roomId", "detail": "too long"},
+        {"pointer": "#/a%20b%25~1%C3%BC", "detail": "unknown"},
     ]
+
+
+def test_a_fault_of_the_whole_body_points_to_all_of_it() -> None:
+    """RFC 6901: the empty pointer is the document; `/` would be a field without a name."""
+    found = problem(InvalidRequest("no JSON", faults=(Fault("", "no JSON"),)))
+    assert found.body["errors"] == [{"pointer": "#", "detail": "no JSON"}]
 
 
 def test_a_wrong_state_is_named() -> None:

@@ -121,14 +121,37 @@ async def test_nobody_knows_the_recording(parts: Parts) -> None:
     with pytest.raises(ServiceError) as raised:
         await parts.recordings.get(ID)
     assert raised.value is NOT_FOUND
-    assert len(parts.catalog.asked) == LOOK_BACK + 2
+    assert len(parts.container.asked) == LOOK_BACK + 2
     assert not parts.table.rows
 
 
 async def test_the_archive_is_not_searched_for_what_is_being_recorded(parts: Parts) -> None:
     await begun(parts)
     await parts.recordings.get(ID)
-    assert not parts.catalog.asked
+    assert not parts.container.asked
+
+
+async def test_a_recording_whose_manifest_cannot_be_read_can_still_be_stopped(parts: Parts) -> None:
+    await begun(parts)
+    await parts.ledger.learn(ID, prefix="prefix")
+    parts.catalog.unreadable.add("prefix")
+    running = (await parts.recordings.get(ID)).body
+    assert (running["state"], running["prefix"]) == (State.ACTIVE, "prefix")
+    assert "prefix/manifest.json is not a manifest" in running["notes"][0]
+    assert (await parts.recordings.stop(ID)).body["state"] == State.STOPPING
+
+
+async def test_what_is_archived_under_a_manifest_that_cannot_be_read_is_not_known(parts: Parts) -> None:
+    """Neither `processing` nor `expired` would be true: the files may all be there."""
+    parts.service.says = NOT_FOUND
+    parts.catalog.unreadable.add(f"2026/11/20/{ID}")
+    found = (await parts.recordings.get(ID)).body
+    assert (found["state"], found["prefix"], found["chunks"]) == (State.UNKNOWN, f"2026/11/20/{ID}", [])
+    assert "is not a manifest" in found["notes"][0]
+    parts.service.refuses = NOT_FOUND
+    with pytest.raises(ServiceError) as raised:
+        await parts.recordings.stop(ID)
+    assert raised.value is NOT_FOUND
 
 
 @pytest.mark.parametrize("says", ["active", "inactive", BUSY])
@@ -169,6 +192,31 @@ async def test_pauses_are_told_with_their_times(parts: Parts) -> None:
         ("09:15:00", "09:16:00"),
         ("09:17:00", None),
     ]
+
+
+async def test_a_chunk_is_told_with_when_it_is_tried_next_as_long_as_it_will_be(parts: Parts) -> None:
+    parts.service.says = NOT_FOUND
+    parts.catalog.manifests["prefix"] = manifest(False, False)
+    await parts.ledger.learn(ID, prefix="prefix")
+    for index in range(2):
+        await parts.ledger.failed(ID, index, 3, "the body was cut", NOW + timedelta(minutes=2))
+    await parts.ledger.give_up(ID, 1, "too late")
+    retried, given_up = (await parts.recordings.get(ID)).body["chunks"]
+    assert (retried["state"], retried["tries"], retried["lastError"]) == ("retrying", 3, "the body was cut")
+    assert retried["nextTryAt"] == "2026-11-22T09:17:00.000000Z"
+    assert (given_up["state"], given_up["nextTryAt"]) == ("failed", None)
+
+
+async def test_looking_at_what_is_known_writes_nothing(parts: Parts) -> None:
+    parts.service.says = NOT_FOUND
+    parts.catalog.manifests[f"2026/11/20/{ID}"] = manifest(True)
+    for _ in range(2):  # its place is learnt first, then since when the service does not have it
+        await parts.recordings.get(ID)
+    learnt = parts.table.writes
+    assert learnt > 0
+    for _ in range(3):
+        await parts.recordings.get(ID)
+    assert parts.table.writes == learnt
 
 
 @pytest.mark.parametrize("wrong", ["", ".", "..", "a b", "a?b", "a#b", "ü", "x" * 1025, "a\nb", "\x00"])
@@ -241,6 +289,7 @@ async def test_where_consent_is_required_a_start_without_it_is_refused(parts: Pa
         parts.service,  # type: ignore[arg-type] # stands in for it
         parts.ledger,
         parts.catalog,  # type: ignore[arg-type]
+        parts.places,
         retention=timedelta(hours=24),
         require_consent=True,
     )

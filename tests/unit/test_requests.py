@@ -94,7 +94,6 @@ def test_participants_come_as_raw_ids_or_in_the_services_own_form() -> None:
     body = start(
         recordingChannelType="unmixed",
         audioChannelParticipantOrdering=["8:acs:a", {"rawId": "8:acs:b", "communicationUser": {"id": "8:acs:b"}}],
-        new="tolerated",
     )
     assert parse_start(body).audio_channel_participant_ordering == ["8:acs:a", "8:acs:b"]
 
@@ -146,6 +145,27 @@ def test_external_storage_is_a_container_without_credentials(address: str, words
     with pytest.raises(InvalidRequest, match=words) as raised:
         parse_start(start(externalStorage={"recordingDestinationContainerUrl": address}))
     assert "secret" not in str(raised.value)
+
+
+CONSENT = {"basis": "law", "obtainedAt": "2026-11-22T09:00:00Z", "obtainedFrom": ["8:acs:a"]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "words"),
+    [
+        ({"pauseonstart": True}, "pauseonstart", "did you mean pauseOnStart"),
+        ({"recordingContent": "audio"}, "recordingContent", "did you mean recordingContentType"),
+        ({"callLocator": {}}, "callLocator", "no such field"),
+        ({"consent": {**CONSENT, "refrence": "ticket 1"}}, "consent/refrence", "did you mean reference"),
+        ({**UNMIXED, "channelAffinity": [{**AFFINITY[0], "chanel": 1}]}, "channelAffinity/0/chanel", "mean channel"),
+    ],
+)
+def test_a_misspelt_field_is_refused_lest_a_recording_runs_that_should_be_paused(
+    fields: dict[str, object], path: str, words: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=words) as raised:
+        parse_start(start(**fields))
+    assert [fault.path for fault in raised.value.faults] == [path]
 
 
 def test_the_nearest_combinations_are_named() -> None:

@@ -81,6 +81,9 @@ class MemoryLedger:
     async def reserve(self, *keys: str, **facts: Any) -> None:
         self._check(keys, facts)
 
+    async def amend(self, *keys: str, **facts: Any) -> None:
+        self._check(keys, facts)
+
     def _check(self, keys: tuple[str, ...], facts: dict[str, Any]) -> None:
         for text in (*keys, *(value for value in facts.values() if isinstance(value, str))):
             assert len(text.encode("utf-16-le")) <= 64 * 1024

@@ -1,0 +1,67 @@
+"""What the app connects to, as its settings say it. Shown anywhere, none of it gives a key away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The Azure Communication Services resource.
+
+    Attributes
+    ----------
+    endpoint
+        Its URL, without a trailing slash.
+    access_key
+        Base64; None where a managed identity is used.
+    """
+
+    endpoint: str
+    access_key: str | None
+
+    def __repr__(self) -> str:
+        return f"Service(endpoint={self.endpoint!r}, access_key={'set' if self.access_key else None})"
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The account that keeps the archive: a connection string, or service addresses with an identity.
+
+    Attributes
+    ----------
+    connection_string
+        None where addresses are used.
+    blob_uri, queue_uri, table_uri
+        The services' addresses; None where a connection string is used.
+    client_id
+        The user-assigned identity's client id; None for the system's or the developer's own.
+    """
+
+    connection_string: str | None
+    blob_uri: str | None = None
+    queue_uri: str | None = None
+    table_uri: str | None = None
+    client_id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Storage(connection_string={'set' if self.connection_string else None}, blob_uri={self.blob_uri!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """The Event Grid topic that the archive's own events go to.
+
+    Attributes
+    ----------
+    endpoint
+        The address that takes events.
+    key
+        One of its keys; None where an identity is used.
+    """
+
+    endpoint: str
+    key: str | None
+
+    def __repr__(self) -> str:
+        return f"Topic(endpoint={self.endpoint!r}, key={'set' if self.key else None})"

@@ -43,6 +43,7 @@ class Kind(StrEnum):
     """What is wrong."""
 
     EVENT = "event"
+    CALL = "call"
     CONSENT = "consent"
     MESSAGE = "message"
     CHUNK = "chunk"

@@ -12,6 +12,7 @@ reason, and the outcome.
 from __future__ import annotations
 
 import asyncio
+import shlex
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -48,9 +49,16 @@ ESTABLISHING = timedelta(minutes=2)
 _WAIT = 5.0
 _LOOK = 0.25
 
+_LONGEST_REFUSAL = 500
 _NOT_ESTABLISHED = "8501"
 _PASSING = frozenset({401, 403, 408, 429})
 """Statuses, beside 5xx, after which the service may agree later: an operator can mend credentials."""
+
+
+def by_hand(server_call_id: str) -> str:
+    """Return what an operator can do about a call that the service refused to record."""
+    command = f"recordings start --server-call-id {shlex.quote(server_call_id)}"
+    return f"if the call goes on, start its recording by hand: {command}"
 
 
 class Outcome(StrEnum):
@@ -71,7 +79,7 @@ class AutoRecord:
     ledger
         Where decisions are traced, and recordings found by their call.
     attention
-        Told of events that cannot be read.
+        Told of events that cannot be read, and of calls that the service refused to record.
     recordings
         Starts recordings.
     policy
@@ -120,9 +128,9 @@ class AutoRecord:
                 if call.change is CallChange.ENDED:
                     await self._ended(call)
                 elif self._policy is not None:
-                    await self._started(call, self._policy.decide(call))
+                    await self._started(event, call, self._policy.decide(call))
 
-    async def _started(self, call: CallEvent, decision: Decision) -> None:
+    async def _started(self, event: Mapping[str, Any], call: CallEvent, decision: Decision) -> None:
         trace = {"action": decision.action.value, "rule": decision.rule or "", "reason": decision.reason}
         claim = {
             "eventId": call.event_id,
@@ -140,6 +148,9 @@ class AutoRecord:
             await self._ledger.resolve(CALL, call.server_call_id, **claim)
         first = Repeatability(UUID(claim["repeatabilityId"]), datetime.fromisoformat(claim["claimedAt"]))
         outcome = await self._carried_out(decision, call, first, ended="endedAt" in (known or {}))
+        if outcome["outcome"] == Outcome.REFUSED:
+            # Before the outcome is noted: the event comes again as long as nobody can be told.
+            await self._tell(event, call, decision, outcome["detail"])
         await self._ledger.resolve(CALL, call.server_call_id, decidedAt=wire_time(self._now()), **outcome)
         log.info("call.decided", **trace, **outcome)
         if outcome["outcome"] == Outcome.STARTED:
@@ -199,6 +210,19 @@ class AutoRecord:
             if facts.last(Operation.STOP) is None:
                 await self._ledger.record(name, Operation.CALL_ENDED, at=at, key="call ended")
                 log.info("recording.call_ended", recordingId=facts.text("recordingId"))
+
+    async def _tell(self, event: Mapping[str, Any], call: CallEvent, decision: Decision, refusal: str) -> None:
+        """Put a call on the operator's list that should be recorded and is not."""
+        said = limits.clipped(refusal, _LONGEST_REFUSAL).rstrip(".")
+        await self._attention.report(
+            Finding(
+                kind=Kind.CALL,
+                identifier=call.server_call_id,
+                reason=f"rule {decision.rule} wants this call recorded, and {said}; {by_hand(call.server_call_id)}",
+                error=ServiceError.__name__,
+                evidence={"serverCallId": call.server_call_id, "event": limits.evidence_of(event)},
+            )
+        )
 
     async def _refuse(self, event: Mapping[str, Any], error: InvalidEvent) -> None:
         identifier = limits.identifier_of(event)

@@ -11,6 +11,7 @@ from shared import names
 from shared.attention import Kind, Severity
 from shared.errors import ArchiveConflict, InvalidEvent, ManifestUnreadable
 from shared.events import parse_recording_files, wire_time
+from shared.ledger import Operation
 from shared.messages import ChunkMessage
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class Truth:
                 return await self.chunk_is_mended(evidence.row)
             case Kind.CONSENT:
                 return await self.has_consent(evidence.row)
+            case Kind.CALL:
+                return await self._call_is_recorded(evidence.content.get("serverCallId"))
             case Kind.EVENT:
                 return await self._event_is_archived(evidence)
             case Kind.MESSAGE:
@@ -141,6 +144,15 @@ class Truth:
         if row.get("prefix") or not recording_id:
             return row.get("prefix") or None
         return (await self._ledger.read(names.safe_name(recording_id))).text("prefix")
+
+    async def _call_is_recorded(self, server_call_id: object) -> bool:
+        """Whether a call has a recording that the service did not report as failed."""
+        if not isinstance(server_call_id, str):
+            return False
+        for name in await self._ledger.linked(server_call_id):
+            if (await self._ledger.read(name)).last(Operation.REPORTED_FAILED) is None:
+                return True
+        return False
 
     async def _event_is_archived(self, evidence: Evidence) -> bool:
         event, documents = evidence.content.get("event"), evidence.content.get("documents")

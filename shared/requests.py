@@ -107,7 +107,7 @@ class StartRecording(Sent):
     """What to record. Exactly one of serverCallId, groupCallId, roomId and callConnectionId names the call.
 
     Content, channel and format are one of audioVideo/mixed/mp4, audio/mixed/mp3, audio/mixed/wav and
-    audio/unmixed/wav; what is left open is filled in, in this order.
+    audio/unmixed/wav; what is left open is filled in, in this order. A field of another name is refused.
     """
 
     model_config = ConfigDict(json_schema_extra=_described)

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from shared import log, names
 from shared.attention import SWEEP, Kind
+from shared.auto_record import by_hand
 from shared.bodies import Body
 from shared.calls import CALL_EVENTS
 from shared.catalog import storage_errors_told
@@ -117,6 +118,10 @@ class Rework:
                 return await self._recording(row), False
             case Kind.CONSENT:
                 return await self._consent(row, evidence)
+            case Kind.CALL:
+                known = evidence.content.get("serverCallId") if evidence is not None else None
+                mend = by_hand(known) if isinstance(known, str) else "if the call goes on, start its recording by hand"
+                raise NothingToRetry(f"the service refused to record this call for good; {mend}")
             case Kind.SILENCE:
                 raise NothingToRetry(
                     "no event has come for this recording, so nobody knows its files: see that events arrive "

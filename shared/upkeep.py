@@ -158,7 +158,8 @@ class Upkeep:
         match row["kind"]:
             case Kind.SILENCE | Kind.DEAD_LETTER:
                 return True
-            case Kind.EVENT | Kind.MESSAGE:  # each takes several requests, and whoever has the key can cause any number
+            case Kind.EVENT | Kind.MESSAGE | Kind.CALL:
+                # Each takes several requests, and whoever has the key can cause any number.
                 until = datetime.fromisoformat(row.get("seenAt") or row["raisedAt"]) + _LATER
             case _ if row.get("expiresAt"):
                 until = datetime.fromisoformat(row["expiresAt"]) + _LATER

@@ -93,7 +93,7 @@ let openFindings = AppTraces
 '''
 
 // What needs a person, except what is lost and what may still mend itself: a chunk that waits and has much time left.
-// What nobody can settle, since it was never made, is told for an hour.
+// What became no finding, since there was nowhere to keep it, is told for an hour.
 var attentionQuery = '''
 openFindings
 | where Error != 'Expired' and not(Kind == 'waiting' and Severity == 'notice')
@@ -101,12 +101,12 @@ openFindings
 | union (AppTraces
     | where TimeGenerated > ago(1h)
     | extend Event = coalesce(tostring(Properties.event), extract(@'^([a-z]+\.[a-z_]+)\b', 1, Message))
-    | where Event in ('call.not_recorded', 'consent.lost')
+    | where Event == 'consent.lost'
     | project Finding = Event, Said = Message)
 '''
 
 // What is not archived although the service deletes it soon: findings, and chunks that are still being tried, whose hours
-// count from when their recording was first heard of.
+// count from when their recording was first heard of. Of a call that is not recorded there is nothing to delete.
 var deadlineQuery = '''
 let heard = appEvents | summarize Heard = min(TimeGenerated) by Recording;
 appEvents
@@ -116,7 +116,7 @@ appEvents
 | join kind=leftouter heard on Recording
 | extend HoursLeft = {retention} - datetime_diff('minute', now(), iff(isempty(Recording), Raised, Heard)) / 60.0
 | project Finding, HoursLeft, Said
-| union (openFindings | where Error != 'Expired' | project Finding, HoursLeft = coalesce(HoursLeft, {retention} - datetime_diff('minute', now(), Raised) / 60.0), Said)
+| union (openFindings | where Error != 'Expired' and Kind != 'call' | project Finding, HoursLeft = coalesce(HoursLeft, {retention} - datetime_diff('minute', now(), Raised) / 60.0), Said)
 | where HoursLeft between (0 .. {deadline})
 '''
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from local.clock import Clock
-from local.eventgrid import EventGridEmulator, EventGridOptions, SubscriptionSettings
+from local.eventgrid.emulator import EventGridEmulator
+from local.eventgrid.options import EventGridOptions
+from local.eventgrid.subscriptions import SubscriptionSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

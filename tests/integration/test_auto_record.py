@@ -15,7 +15,7 @@ import pytest
 from local.stack import CALL_FUNCTION
 from shared.auto_record import AutoRecord
 from shared.control import Repeatability
-from shared.errors import ServiceError
+from shared.errors import NothingToRetry, ServiceError, StorageUnavailable
 from shared.events import wire_time
 from shared.ledger import Ledger, Operation
 from shared.names import safe_name
@@ -288,6 +288,92 @@ async def test_a_call_that_has_ended_is_not_asked_for_again(
     assert trace["code"] == "8501"
 
 
+async def refused(
+    auto_record: MakeAutoRecord, stack: Stack, secretly: Secretly
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A call that the service refuses to record for good; returns it with its CallStarted."""
+    call, started = await secretly.begin()
+    stack.acs.order_fault(kind="status", target="start", status=400, times=1)
+    await auto_record().take(started)
+    return call, started
+
+
+async def finding_of(parts: Services, call: dict[str, Any]) -> dict[str, Any] | None:
+    """What the operator's list says of a call."""
+    key = f"call.{safe_name(call['serverCallId'])}"
+    return next((row for row in await parts.attention.loudest_first() if row["id"] == key), None)
+
+
+async def test_a_call_that_the_service_refuses_to_record_is_told_with_its_reason_and_the_mend(
+    auto_record: MakeAutoRecord, parts: Services, ledger: Ledger, stack: Stack, secretly: Secretly
+) -> None:
+    call, started = await refused(auto_record, stack, secretly)
+    await decided(ledger, call, "refused")
+    finding = await finding_of(parts, call)
+    assert finding is not None
+    assert (finding["kind"], finding["severity"], finding["hoursLeft"]) == ("call", "warning", None)
+    assert finding["reason"].startswith("rule support wants this call recorded, and the service answered 400 ")
+    assert f"recordings start --server-call-id {call['serverCallId']}" in finding["reason"].replace("'", "")
+    evidence = await kept(stack, finding["id"])
+    assert (evidence["serverCallId"], evidence["event"]) == (call["serverCallId"], started)
+    with pytest.raises(NothingToRetry, match="recordings start --server-call-id"):
+        await parts.recovery.rework.retry(finding["id"])
+    await parts.attention.settle(finding["id"])
+    await secretly.end(call)
+
+
+async def test_a_call_that_is_recorded_later_leaves_the_list_and_one_that_ends_unrecorded_stays(
+    auto_record: MakeAutoRecord,
+    app: aiohttp.ClientSession,
+    parts: Services,
+    stack: Stack,
+    secretly: Secretly,
+) -> None:
+    mended, _ = await refused(auto_record, stack, secretly)
+    ended, _ = await refused(auto_record, stack, secretly)
+    failed, _ = await refused(auto_record, stack, secretly)
+    async with app.post("recordings", json={"serverCallId": mended["serverCallId"]}) as answer:
+        assert answer.status == 201
+    await auto_record().take(await secretly.end(ended))
+    attempt = uuid4().hex
+    await parts._ledger.record(attempt, Operation.REPORTED_FAILED, at=datetime.now(UTC), key="as a test wants")
+    await parts._ledger.link(failed["serverCallId"], attempt)
+
+    await parts.recovery._upkeep.settle_what_is_mended()
+    assert await finding_of(parts, mended) is None
+    for call in (ended, failed):
+        finding = await finding_of(parts, call)
+        assert finding is not None
+        assert await parts.attention.settle(finding["id"])
+        assert await finding_of(parts, call) is None
+    for call in (mended, failed):
+        await secretly.end(call)
+
+
+async def test_a_refusal_nobody_can_be_told_of_is_decided_only_when_the_event_comes_again(
+    auto_record: MakeAutoRecord,
+    parts: Services,
+    stack: Stack,
+    secretly: Secretly,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def away(*_: object) -> None:
+        raise StorageUnavailable("as a test wants")
+
+    call, started = await secretly.begin()
+    stack.acs.order_fault(kind="status", target="start", status=400, times=2)
+    with monkeypatch.context() as patched, pytest.raises(StorageUnavailable):
+        patched.setattr(parts.attention, "report", away)
+        await auto_record().take(started)
+    later = datetime.now(UTC) + MINUTES
+    await auto_record(lambda: later).take(started)
+    await decided(parts._ledger, call, "refused")
+    finding = await finding_of(parts, call)
+    assert finding is not None
+    await parts.attention.settle(finding["id"])
+    await secretly.end(call)
+
+
 async def test_an_end_that_overtakes_the_beginning_is_taken_into_account(
     auto_record: MakeAutoRecord,
     acs_control: aiohttp.ClientSession,
@@ -340,7 +426,12 @@ async def test_switched_off_nothing_is_recorded_and_nothing_is_kept(
 async def test_an_event_that_cannot_be_read_is_kept_for_a_person(auto_record: MakeAutoRecord, stack: Stack) -> None:
     identifier = str(uuid4())
     await auto_record().take({"id": identifier, "eventType": "Microsoft.Communication.CallStarted", "data": {}})
+    assert "serverCallId" in (await kept(stack, f"event.{identifier}"))["reason"]
+
+
+async def kept(stack: Stack, key: str) -> dict[str, Any]:
+    """The evidence of a finding."""
     async with stack.blob_service() as blobs:
-        container = blobs.get_container_client("recordings")
-        stream = await container.download_blob(f"attention/event.{identifier}.json")
-        assert "serverCallId" in json.loads(await stream.readall())["reason"]
+        stream = await blobs.get_container_client("recordings").download_blob(f"attention/{key}.json")
+        evidence: dict[str, Any] = json.loads(await stream.readall())
+        return evidence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import re
 import secrets
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from local import archive, ports
 from local.archive import manifest_of
+from shared.callbacks import ROUTE
 from tests.integration.archive_fixtures import acs_control, app
 from tests.integration.security_fixtures import parrot
 from tests.integration.test_archive_refusals import forged
@@ -37,6 +39,9 @@ CREDENTIAL = re.compile(
     r"|(?:access|account)key=[^\s;]{8,}|Bearer [A-Za-z0-9._-]{20,}",
     re.IGNORECASE,
 )
+TOKEN = re.compile(rf"/api/{ROUTE}/[0-9a-f]{{24}}/([A-Za-z0-9_-]{{43}})")
+"""Ends an address that the app made for callbacks; those that other tests give are no secrets."""
+
 ASKED = (
     ("GET", "health"),
     ("GET", "diagnostics"),
@@ -61,7 +66,6 @@ def leaks(where: str, text: str, keys: Iterable[str]) -> list[str]:
 def keys_in_use(stack: Stack) -> set[str]:
     account_key = re.search(r"AccountKey=([^;]+)", stack.storage)
     assert account_key is not None
-    callbacks = [recording.options.callback_uri for recording in stack.acs.service.recordings]
     return {
         stack.acs.options.access_key,
         account_key[1],
@@ -70,8 +74,13 @@ def keys_in_use(stack: Stack) -> set[str]:
         *stack.keys.system.values(),
         stack.eventgrid.topic_key("acs"),
         stack.eventgrid.topic_key("archive-events"),
-        *(uri.rpartition("/")[2] for uri in callbacks if uri),
+        *callback_tokens(recording.options.callback_uri for recording in stack.acs.service.recordings),
     }
+
+
+def callback_tokens(addresses: Iterable[str | None]) -> set[str]:
+    """The tokens in addresses that the app made."""
+    return {found[1] for address in addresses if address and (found := TOKEN.search(address))}
 
 
 def a_key() -> str:
@@ -211,15 +220,38 @@ async def test_a_busy_stack_has_left_no_key_anywhere(
 
     await eventually(archived)
     keys = keys_in_use(stack)
-    assert [key for key in keys if len(key) == 43], "no callback's token is known"
+    found = await leaks_of(stack, keys)
+    async with app.get(f"recordings/{recording_id}") as answer:
+        found += leaks("the recording", await answer.text(), keys)
+    assert found == []
+
+    own = [made.options.callback_uri for made in stack.acs.service.recordings if made.recording_id == recording_id]
+    [token] = callback_tokens(own)
+    planted = archive_container.get_blob_client("diagnostics/planted.json")
+    await planted.upload_blob(json.dumps({"said": f"…{token}…"}))
+    try:
+        assert await leaks_of(stack, {token}) == [
+            f"recordings/diagnostics/planted.json: a key that ends in …{token[-4:]}"
+        ]
+    finally:
+        await planted.delete_blob()
+
+
+def test_only_tokens_that_the_app_made_count_as_secrets() -> None:
+    token = secrets.token_urlsafe(32)
+    addresses = ["https://example.com/states", "https://example.com/", None, f"https://example.com/{token}"]
+    assert callback_tokens([*addresses, f"http://127.0.0.1:7071/api/callbacks/{'0f' * 12}/{token}"]) == {token}
+    assert callback_tokens(addresses) == set()
+
+
+async def leaks_of(stack: Stack, keys: set[str]) -> list[str]:
+    """What must not be in the hosts' logs and in storage."""
     found = []
     for log in stack.logs.glob("functions-*.log"):
         found += leaks(log.name, log.read_text(), keys)
     async for where, text in everything_kept(stack):
         found += leaks(where, text, keys)
-    async with app.get(f"recordings/{recording_id}") as answer:
-        found += leaks("the recording", await answer.text(), keys)
-    assert found == []
+    return found
 
 
 async def everything_kept(stack: Stack) -> AsyncIterator[tuple[str, str]]:

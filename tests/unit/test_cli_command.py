@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from cli.app_checks import CHECKS as APP_CHECKS
@@ -136,6 +139,28 @@ def test_a_disabled_function_is_named_with_the_setting_that_disables_it() -> Non
     finding = check_functions({**dict.fromkeys(FUNCTIONS, True), "archive_chunk": False})
     assert finding.status is Status.FAILED
     assert "AzureWebJobs.archive_chunk.Disabled" in str(finding.mend)
+
+
+def test_the_document_names_every_option_of_every_command() -> None:
+    page, commands = (ROOT / "docs/cli.md").read_text(), get_command(app)
+    assert isinstance(commands, TyperGroup)
+    missing = [
+        f"recordings {command} {option}"
+        for command, options in long_options(commands).items()
+        for option in options
+        if not re.search(rf"{option}(?![a-z-])", page)
+    ]
+    assert missing == []
+
+
+def long_options(group: TyperGroup) -> dict[str, list[str]]:
+    """The long options of each command."""
+    found: dict[str, list[str]] = {}
+    for name, command in group.commands.items():
+        found[name] = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+        if isinstance(command, TyperGroup):
+            found |= {f"{name} {inner}": options for inner, options in long_options(command).items()}
+    return found
 
 
 def test_the_document_names_every_check_and_no_other() -> None:

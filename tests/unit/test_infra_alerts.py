@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 INFRA = Path(__file__).parents[2] / "infra"
+OPERATIONS = INFRA.parent / "docs/operations.md"
+EVENTS = INFRA.parent / "docs/events.md"
 ALERTS = BicepFile.parse(INFRA / "modules/alerts.bicep").of("var")
 EXTRACT = re.compile(
     r"(\w+) = (?:todouble\()?coalesce\(tostring\(Properties\.(\w+)\), extract\(@'([^']+)', 1, Message\)"
@@ -95,6 +97,28 @@ def test_every_finding_calls_somebody() -> None:
     assert "'attention.raised', 'attention.settled'" in variable("findings")
 
 
-def test_a_call_that_should_have_been_recorded_and_a_lost_consent_call_somebody() -> None:
-    """There is nothing to archive, so no finding of the sweep tells of them."""
-    assert "'call.not_recorded', 'consent.lost'" in variable("attentionQuery")
+def test_a_consent_that_could_not_be_kept_calls_somebody() -> None:
+    """Neither the ledger nor the archive took it, so there may be no finding either."""
+    assert "Event == 'consent.lost'" in variable("attentionQuery")
+
+
+def test_a_call_that_is_not_recorded_never_nears_a_deadline() -> None:
+    """The service has nothing of it that it could delete; without an expiry its age would count."""
+    assert f"Kind != '{Kind.CALL}'" in variable("deadlineQuery")
+
+
+def test_the_page_says_after_how_many_failures_a_message_is_poisoned() -> None:
+    most = json.loads((INFRA.parent / "host.json").read_text())["extensions"]["queues"]["maxDequeueCount"]
+    section = section_of(OPERATIONS.read_text(), "chunks-poisoned")
+    assert re.findall(r"failed (\d+) times", section) == [str(most)]
+
+
+def test_the_pages_name_every_kind_of_finding_and_no_other() -> None:
+    table = section_of(OPERATIONS.read_text(), "attention-open").partition("| `error` |")[0]
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)) - {"kind"} == set(Kind)
+    [row] = re.findall(r"^\| `kind` \| string \| (.+);", EVENTS.read_text(), re.MULTILINE)
+    assert set(re.findall(r"`([a-z-]+)`", row)) == set(Kind)
+
+
+def section_of(page: str, heading: str) -> str:
+    return page.partition(f"### {heading}\n")[2].partition("\n##")[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -14,15 +16,19 @@ if TYPE_CHECKING:
     from shared.buffers import Block
 
 
+_NICENESS = 5
+
+
 class Hashing:
     """The threads that digest; hashlib lets go of the interpreter's lock, so they take cores of their own.
 
-    There is one fewer than the machine has cores, and at least one: with more, the event loop, which keeps the network
-    busy, waits for its turn, and the whole is slower.
+    There is one fewer than the machine has cores, and at least one, and they yield to others: when the event loop,
+    which keeps the network busy, has to wait for its turn, the whole is slower.
     """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(max(1, (os.process_cpu_count() or 1) - 1), thread_name_prefix="digest")
+        threads = max(1, (os.process_cpu_count() or 1) - 1)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="digest", initializer=_yield_to_others)
 
     async def md5(self, block: Block) -> bytes:
         """Return a block's own MD5, which the storage service compares with what it received."""
@@ -64,6 +70,11 @@ class Digests:
     def sha256(self) -> bytes:
         """SHA-256 of what was added."""
         return self._sha256.digest()
+
+
+def _yield_to_others() -> None:
+    if sys.platform == "linux":  # elsewhere threads have no niceness of their own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _md5(block: Block) -> bytes:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from _pytest.terminal import TerminalReporter
     from azure.storage.blob.aio import ContainerClient
 
     from local.azurite import Azurite
@@ -27,6 +28,17 @@ QUICK_QUEUE = {
     "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:01",
     "RETRY_SECONDS": "1",
 }
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Print the fault matrix, if it was run: by whatever process, and whichever tests were named."""
+    from tests.faults import report
+
+    reports = (one for group in terminalreporter.stats.values() for one in group)
+    found = report.found(pair for one in reports for pair in getattr(one, "user_properties", ()))
+    if found:
+        terminalreporter.section("fault matrix")
+        terminalreporter.write_line(report.tables(found))
 
 
 @pytest.fixture(scope="session")

@@ -68,12 +68,15 @@ class RecordingApi:
                 return refusal
             mischief = record.met(self._faults.meet(target))
             await asyncio.sleep(mischief.latency(0.0))
-            if mischief.main is not None and (answer := mischievous_answer(request, mischief.main)) is not None:
-                return answer
+            order = mischief.main
+            fault = None if order is None else mischievous_answer(request, order)
+            if fault is not None and order is not None and not order.carried_out:
+                return fault
             try:
-                return await handler(request, mischief)
+                answer = await handler(request, mischief)
             except RecordingNotFoundError:
-                return service_error(404, *_NOT_FOUND)
+                answer = service_error(404, *_NOT_FOUND)
+            return answer if fault is None else fault
 
         return guarded
 

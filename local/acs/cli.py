@@ -235,6 +235,10 @@ def _fault_commands() -> typer.Typer:
         rate: Annotated[float | None, typer.Option(help="Bytes a second (rate).")] = None,
         latency: Annotated[str | None, typer.Option(help="Time before the answer (latency).")] = None,
         location: Annotated[str | None, typer.Option(help="Where to (redirect); second origin without.")] = None,
+        carried_out: Annotated[
+            bool,
+            typer.Option("--carried-out", help="It is done all the same, only the answer fails (status, html, reset)."),
+        ] = False,
         acs: Acs = _DEFAULT_URL,
         as_json: AsJson = False,
     ) -> None:
@@ -252,6 +256,7 @@ def _fault_commands() -> typer.Typer:
             "bytesPerSecond": rate,
             "latencySeconds": None if latency is None else seconds(latency),
             "location": location,
+            "carriedOut": carried_out or None,
         }
         body: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if times is not None:

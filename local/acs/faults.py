@@ -52,8 +52,8 @@ class FaultKind(StrEnum):
 
 #: The parameters of each kind; True for one that must be given.
 PARAMETERS: dict[FaultKind, dict[str, bool]] = {
-    FaultKind.STATUS: {"status": True, "retryAfter": False},
-    FaultKind.HTML: {"status": False, "retryAfter": False},
+    FaultKind.STATUS: {"status": True, "retryAfter": False, "carriedOut": False},
+    FaultKind.HTML: {"status": False, "retryAfter": False, "carriedOut": False},
     FaultKind.EMPTY: {},
     FaultKind.CUT: {"afterBytes": True},
     FaultKind.STALL: {"afterBytes": False, "stallSeconds": False},
@@ -62,7 +62,7 @@ PARAMETERS: dict[FaultKind, dict[str, bool]] = {
     FaultKind.RATE: {"bytesPerSecond": True},
     FaultKind.LATENCY: {"latencySeconds": True},
     FaultKind.REDIRECT: {"location": False, "status": False},
-    FaultKind.RESET: {"afterBytes": False},
+    FaultKind.RESET: {"afterBytes": False, "carriedOut": False},
     FaultKind.IGNORE_RANGE: {},
     FaultKind.RANGE_200: {},
     FaultKind.START_FAILED: {},
@@ -85,6 +85,12 @@ _BODY_KINDS = frozenset(
     }
 )
 _BODY_TARGETS = frozenset({Target.CONTENT, Target.METADATA})
+
+#: Requests about an object, which both origins serve.
+_OBJECT_TARGETS = _BODY_TARGETS | {Target.DELETE}
+
+#: Requests after which something is not as it was before.
+_CHANGING_TARGETS = frozenset({Target.START, Target.PAUSE, Target.RESUME, Target.STOP, Target.DELETE})
 
 
 class FaultOrder(CamelModel):
@@ -118,6 +124,8 @@ class FaultOrder(CamelModel):
         Real seconds before the response begins.
     location
         Where the redirect leads; None for the same object on the second origin.
+    carried_out
+        Whether the request is carried out all the same, so that the client does not know that it was.
     """
 
     kind: FaultKind
@@ -133,6 +141,7 @@ class FaultOrder(CamelModel):
     bytes_per_second: Annotated[float, Field(gt=0)] | None = None
     latency_seconds: Annotated[float, Field(ge=0)] | None = None
     location: str | None = None
+    carried_out: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -161,7 +170,8 @@ class FaultOrder(CamelModel):
     def _check_parameters(self) -> Self:
         known = PARAMETERS[self.kind]
         every = {name for parameters in PARAMETERS.values() for name in parameters}
-        given = {name for name, value in self.model_dump(by_alias=True).items() if name in every and value is not None}
+        dumped = self.model_dump(by_alias=True, exclude_defaults=True)
+        given = {name for name, value in dumped.items() if name in every and value is not None}
         if missing := [name for name, needed in known.items() if needed and name not in given]:
             raise ValueError(f"a fault of kind {self.kind} needs {' and '.join(missing)}")
         if foreign := sorted(given - known.keys()):
@@ -171,7 +181,9 @@ class FaultOrder(CamelModel):
             raise ValueError(f"a fault of kind {self.kind} needs target content or metadata, not {self.target}")
         if self.kind is FaultKind.START_FAILED and self.target is not Target.START:
             raise ValueError(f"a fault of kind start-failed needs target start, not {self.target}")
-        if self.kind is FaultKind.REDIRECT and self.location is None and self.target not in _BODY_TARGETS:
+        if self.carried_out and self.target not in _CHANGING_TARGETS:
+            raise ValueError(f"carriedOut needs target start, pause, resume, stop or delete, not {self.target}")
+        if self.kind is FaultKind.REDIRECT and self.location is None and self.target not in _OBJECT_TARGETS:
             raise ValueError(f"a redirect of target {self.target} needs location")
         return self
 

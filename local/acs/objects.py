@@ -83,9 +83,12 @@ class ObjectRoutes:
         async def metadata(request: web.Request) -> web.StreamResponse:
             return await self._get(request, Target.METADATA, second=second)
 
+        async def delete(request: web.Request) -> web.StreamResponse:
+            return await self._delete(request, second=second)
+
         app.router.add_get("/v1/objects/{document_id}/content/video", content)
         app.router.add_get("/v1/objects/{document_id}/content/acsmetadata", metadata)
-        app.router.add_delete("/v1/objects/{document_id}", self._delete)
+        app.router.add_delete("/v1/objects/{document_id}", delete)
 
     async def _get(self, request: web.Request, target: Target, *, second: bool) -> web.StreamResponse:
         options = self._service.options
@@ -98,9 +101,7 @@ class ObjectRoutes:
         order = mischief.main
         redirected = order is not None and order.kind is FaultKind.REDIRECT
         if not second and (redirected or (options.redirect_content and target is Target.CONTENT)):
-            location = f"{self._second_origin()}{request.path}?{SECOND_QUERY}"
-            status = 302 if order is None or order.status is None else order.status
-            return web.Response(status=status, headers={"Location": location})
+            return self._to_second_origin(request, order)
         body = chunk.content if target is Target.CONTENT else Body.of_bytes(chunk.metadata)
         return await self._send(request, body, mischief)
 
@@ -149,11 +150,21 @@ class ObjectRoutes:
             case _:
                 return Manner(rate)
 
-    async def _delete(self, request: web.Request) -> web.StreamResponse:
-        _, answer = await self._before(request, Target.DELETE, 0.0)
-        if answer is not None:
-            return answer
+    def _to_second_origin(self, request: web.Request, order: FaultOrder | None) -> web.Response:
+        status = 302 if order is None or order.status is None else order.status
+        location = f"{self._second_origin()}{request.path}?{SECOND_QUERY}"
+        return web.Response(status=status, headers={"Location": location})
+
+    async def _delete(self, request: web.Request, *, second: bool) -> web.StreamResponse:
+        mischief, answer = await self._before(request, Target.DELETE, 0.0)
+        order = mischief.main
         chunk = self._chunk(request)
+        if answer is not None:
+            if chunk is not None and order is not None and order.carried_out:
+                chunk.deleted = True
+            return answer
+        if not second and order is not None and order.kind is FaultKind.REDIRECT:
+            return self._to_second_origin(request, order)
         if chunk is None:
             return _missing()
         chunk.deleted = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import struct
 import time
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from local.acs.bodies import Body, Piece
+
+log = logging.getLogger(__name__)
 
 # A throttled body goes out in this many portions a second.
 _PORTIONS = 50
@@ -66,10 +69,10 @@ async def send(request: web.Request, response: web.StreamResponse, body: Body, m
     promised = max(body.length + manner.length_delta, 0)
     response.content_length = promised
     stop = min(body.length, promised, body.length if manner.stop_after is None else manner.stop_after)
-    await response.prepare(request)
-    if request.method == "HEAD":
-        return response
     try:
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
         await _send_part(request, response, body.part(0, stop), manner.rate)
         if manner.stall:
             await asyncio.sleep(min(manner.stall, _FOREVER))
@@ -77,6 +80,7 @@ async def send(request: web.Request, response: web.StreamResponse, body: Body, m
             await _send_part(request, response, body.part(stop, body.length), manner.rate)
             stop = body.length
     except ConnectionError:
+        log.info("the client went away in the middle of %s %s", request.method, request.path)
         return response
     if manner.reset:
         reset_connection(request)

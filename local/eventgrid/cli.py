@@ -21,6 +21,7 @@ _Base = Annotated[str, typer.Option("--eventgrid", help="Where the emulator list
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Topic = Annotated[str, typer.Option("--topic", help="Name of the topic.")]
 _DEFAULT = "http://127.0.0.1:7090"
+_FAULT_COLUMNS = ("id", "kind", "status", "taken", "times", "hits", "timesLeft")
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +32,11 @@ def register(app: typer.Typer) -> None:
     topic.command("list")(topic_list)
     topic.command("show")(topic_show)
     topic.command("delete")(topic_delete)
+    fault = typer.Typer(no_args_is_help=True, help="What goes wrong when somebody publishes to a topic.")
+    fault.command("add")(fault_add)
+    fault.command("list")(fault_list)
+    fault.command("clear")(fault_clear)
+    topic.add_typer(fault, name="fault")
     app.add_typer(topic, name="topic")
     subscription = typer.Typer(no_args_is_help=True, help="Event subscriptions of the Event Grid emulator.")
     subscription.command("create")(subscription_create)
@@ -106,6 +112,61 @@ def topic_show(name: str, eventgrid: _Base = _DEFAULT) -> None:
 def topic_delete(name: str, eventgrid: _Base = _DEFAULT) -> None:
     """Delete a topic with its subscriptions."""
     _ask(eventgrid, "DELETE", f"/control/topics/{name}")
+
+
+def fault_add(
+    kind: Annotated[str, typer.Argument(help="A status code such as 503, or reset, stall, latency.")],
+    *,
+    topic: _Topic = "acs",
+    times: Annotated[
+        int | None,
+        typer.Option(help="How many requests it meets; 0 for all until removed. 1, or all with --for-seconds."),
+    ] = None,
+    for_seconds: Annotated[float | None, typer.Option(help="Emulated seconds after which it goes.")] = None,
+    retry_after: Annotated[int | None, typer.Option(help="Seconds in Retry-After (status).")] = None,
+    latency: Annotated[float | None, typer.Option(help="Real seconds before the answer (latency).")] = None,
+    taken: Annotated[
+        bool, typer.Option("--taken", help="The events are taken, only the answer fails (status, reset, stall).")
+    ] = False,
+    event_type: Annotated[list[str] | None, typer.Option(help="Only this event type; may be repeated.")] = None,
+    subject_begins_with: str = "",
+    subject_ends_with: str = "",
+    eventgrid: _Base = _DEFAULT,
+    as_json: _Json = False,
+) -> None:
+    """Order a fault for the next requests that publish to a topic."""
+    wanted = {
+        "includedEventTypes": event_type,
+        "subjectBeginsWith": subject_begins_with,
+        "subjectEndsWith": subject_ends_with,
+    }
+    given = {
+        "kind": kind,
+        "forSeconds": for_seconds,
+        "retryAfter": retry_after,
+        "latencySeconds": latency,
+        "taken": taken or None,
+        "filter": {name: value for name, value in wanted.items() if value} or None,
+    }
+    body: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if times is not None:
+        body["times"] = times or None
+    _rows([_ask(eventgrid, "POST", f"/control/topics/{topic}/faults", body)], _FAULT_COLUMNS, as_json)
+
+
+def fault_list(topic: _Topic = "acs", eventgrid: _Base = _DEFAULT, as_json: _Json = False) -> None:
+    """List a topic's faults with how often each was met."""
+    _rows(_ask(eventgrid, "GET", f"/control/topics/{topic}/faults"), _FAULT_COLUMNS, as_json)
+
+
+def fault_clear(
+    fault_id: Annotated[str | None, typer.Argument(help="All of the topic's faults without it.")] = None,
+    topic: _Topic = "acs",
+    eventgrid: _Base = _DEFAULT,
+) -> None:
+    """Take one of a topic's faults back, or all."""
+    path = f"/control/topics/{topic}/faults" + (f"/{fault_id}" if fault_id else "")
+    _print(f"removed {_ask(eventgrid, 'DELETE', path)['removed']}")
 
 
 def subscription_create(
@@ -254,5 +315,5 @@ def _rows(items: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) 
 
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None)
     for item in items:
-        table.add_row(*("" if item[column] is None else str(item[column]) for column in columns))
+        table.add_row(*("" if item.get(column) is None else str(item[column]) for column in columns))
     Console().print(table)

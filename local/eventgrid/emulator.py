@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from local.eventgrid.faults import FaultOrder
     from local.eventgrid.subscriptions import SubscriptionSettings
 
 _HANDSHAKE_PAUSE = 0.2  # real seconds between two tries while a host is starting
@@ -266,8 +267,8 @@ class EventGridEmulator:
 
     # -- events --------------------------------------------------------------------------------------------------
 
-    def publish(self, topic: str, headers: Mapping[str, str], content_type: str, body: bytes) -> int:
-        """Take a publisher's request and return the number of events in it.
+    def publish(self, topic: str, headers: Mapping[str, str], content_type: str, body: bytes) -> FaultOrder | None:
+        """Take a publisher's request and return the ordered fault that it meets, if any.
 
         Raises
         ------
@@ -278,10 +279,17 @@ class EventGridEmulator:
         try:
             owner.authorize(headers)
             self._check_room(len(body))
-            return owner.take(body, content_type, self.clock.time())
+            now = self.clock.time()
+            events = owner.read(body, content_type, now)
         except EventGridError:
             owner.counters.add(Metric.REFUSED)
             raise
+        fault = owner.faults.meet(events, now)
+        if fault is None or fault.takes_events:
+            owner.take(events)
+        else:
+            owner.counters.add(Metric.REFUSED)
+        return fault
 
     def _check_room(self, size: int) -> None:
         held = sum(sub.held_bytes for topic in self._topics.values() for sub in topic.subscriptions.values())

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from local.eventgrid.errors import EventGridError, UnknownResourceError
+from local.eventgrid.faults import FaultOrder, answer
 from local.eventgrid.metrics import Metric
 from local.eventgrid.schemas import EventSchema, TopicKind, timestamp
 from local.eventgrid.subscriptions import SubscriptionSettings
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from local.eventgrid.delivery import Subscription
     from local.eventgrid.emulator import EventGridEmulator
+    from local.eventgrid.faults import Faults
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,10 @@ def build_app(emulator: EventGridEmulator) -> web.Application:
             web.get(topic, routes.show_topic),
             web.delete(topic, routes.delete_topic),
             web.get(topic + "/key", routes.show_key),
+            web.get(topic + "/faults", routes.list_faults),
+            web.post(topic + "/faults", routes.order_fault),
+            web.delete(topic + "/faults", routes.clear_faults),
+            web.delete(topic + "/faults/{fault}", routes.remove_fault),
             web.get(topic + "/subscriptions", routes.list_subscriptions),
             web.put(subscription, routes.create_subscription),
             web.get(subscription, routes.show_subscription),
@@ -86,8 +92,8 @@ class _Routes:
             raise EventGridError(
                 f"The request is larger than {limit} bytes.", status=413, code="PayloadTooLarge"
             ) from error
-        self._emulator.publish(topic, request.headers, request.content_type, body)
-        return web.Response()
+        fault = self._emulator.publish(topic, request.headers, request.content_type, body)
+        return web.Response() if fault is None else await answer(request, fault)
 
     async def validate(self, request: web.Request) -> web.Response:
         name = self._emulator.validate_manually(request.query.get("token", ""))
@@ -112,6 +118,23 @@ class _Routes:
 
     async def show_key(self, request: web.Request) -> web.Response:
         return web.json_response({"key": self._emulator.topic_key(request.match_info["topic"])})
+
+    async def list_faults(self, request: web.Request) -> web.Response:
+        return web.json_response([fault.shown() for fault in self._faults(request).all()])
+
+    async def order_fault(self, request: web.Request) -> web.Response:
+        order = FaultOrder.model_validate(await _json(request))
+        fault = self._faults(request).add(order, self._emulator.clock.time())
+        return web.json_response(fault.shown(), status=201)
+
+    async def clear_faults(self, request: web.Request) -> web.Response:
+        return web.json_response({"removed": self._faults(request).clear()})
+
+    async def remove_fault(self, request: web.Request) -> web.Response:
+        identifier = request.match_info["fault"]
+        if not self._faults(request).remove(identifier):
+            raise UnknownResourceError(f"The topic has no fault '{identifier}'.")
+        return web.json_response({"removed": 1})
 
     async def list_subscriptions(self, request: web.Request) -> web.Response:
         topic = self._emulator.topic(request.match_info["topic"])
@@ -167,6 +190,9 @@ class _Routes:
     async def idle(self, request: web.Request) -> web.Response:
         idle = await self._emulator.wait_until_idle(_number(request, "timeout", 0.0))
         return web.json_response({"idle": idle, "now": self._now()})
+
+    def _faults(self, request: web.Request) -> Faults:
+        return self._emulator.topic(request.match_info["topic"]).faults
 
     def _topic(self, name: str) -> dict[str, Any]:
         return self._emulator.topic(name).shown(self._emulator.topic_endpoint(name))

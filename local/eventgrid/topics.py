@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from local.eventgrid.errors import EventGridError, UnknownResourceError
+from local.eventgrid.faults import Faults
 from local.eventgrid.metrics import TOPIC_METRICS, Counters, Metric
 from local.eventgrid.schemas import EventSchema, TopicKind, parse_published
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from local.eventgrid.delivery import Subscription
+    from local.eventgrid.schemas import AcceptedEvent
 
 _NAME = re.compile(r"[A-Za-z0-9-]{3,50}")
 _RESOURCE_GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local"
@@ -33,6 +35,7 @@ class Topic:
     key: str = field(default="", repr=False)
     counters: Counters = field(default_factory=lambda: Counters(TOPIC_METRICS), repr=False)
     subscriptions: dict[str, Subscription] = field(default_factory=dict, repr=False)
+    faults: Faults = field(default_factory=Faults, repr=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -69,23 +72,25 @@ class Topic:
                 code="Unauthorized",
             )
 
-    def take(self, body: bytes, content_type: str, now: float) -> int:
-        """Check what was published, hand it to the subscriptions that match, and return the number of events.
+    def read(self, body: bytes, content_type: str, now: float) -> list[AcceptedEvent]:
+        """Check what was published, and return its events.
 
         Raises
         ------
         EventGridError
-            If any event is invalid; then none is taken.
+            If any event is invalid.
         """
-        events = parse_published(
+        return parse_published(
             body, content_type, schema=self.input_schema, kind=self.kind, resource_id=self.resource_id, now=now
         )
+
+    def take(self, events: list[AcceptedEvent]) -> None:
+        """Hand events to the subscriptions that match."""
         self.counters.add(Metric.PUBLISHED, len(events))
         for event in events:
             matched = [subscription.accept(event) for subscription in self.subscriptions.values()]
             if not any(matched):
                 self.counters.add(Metric.UNMATCHED)
-        return len(events)
 
     def subscription(self, name: str) -> Subscription:
         """Return a subscription; names are compared without case, as Azure does.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ from azure.core.credentials import AzureKeyCredential
 from azure.data.tables.aio import TableServiceClient
 
 from local import ports
+from local.azurite import ACCOUNT
+from local.listener import listening
 from local.provisioning import ARCHIVE_CONTAINER, CHUNK_QUEUE, DEAD_LETTER_CONTAINER
-from local.stack import Stack, StackOptions
+from local.stack import ARCHIVE_TOPIC, Stack, StackOptions
 from shared.attention import Attention
 from shared.catalog import Catalog
 from shared.chunk_queue import ChunkQueue
@@ -33,7 +36,10 @@ if TYPE_CHECKING:
 
     from azure.storage.blob.aio import ContainerClient
 
+    from local.acs.requests import RequestRecord
+    from local.eventgrid.faults import Faults
     from local.functions_host import FunctionsHost
+    from local.listener import Listener
 
 # Small blocks, so that small files have several; many messages at once, so that one that waits holds up no other.
 SETTINGS = {
@@ -56,13 +62,45 @@ class Arena:
     ----------
     container
         The archive, seen past the proxy.
+    listener
+        Hears the archive's own events.
+    deleted
+        When the service deleted documents, by documentId, on the clock of `time.monotonic`.
     """
 
     stack: Stack
     proxy: StorageProxy
     container: ContainerClient
+    listener: Listener
     control: aiohttp.ClientSession
     app: aiohttp.ClientSession
+    deleted: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def topic_faults(self) -> Faults:
+        """Faults of the topic that the archive's own events go to."""
+        return self.stack.eventgrid.topic(ARCHIVE_TOPIC).faults
+
+    def note_deletion(self, record: RequestRecord) -> None:
+        """Remember when a document was deleted; called with each request that the service has answered."""
+        if record.method == "DELETE" and record.document_id is not None and self.is_gone(record.document_id):
+            self.deleted.setdefault(record.document_id, time.monotonic())
+
+    def is_gone(self, document_id: str) -> bool:
+        """Whether the service has deleted a document."""
+        chunk = self.stack.acs.service.recordings.stored(document_id)
+        return chunk is None or chunk.deleted
+
+    def was_read_back(self, blob: str, before: float) -> bool:
+        """Whether the app had read a blob of the archive at this time."""
+        read = self.proxy.read.get(f"/{ACCOUNT}/{ARCHIVE_CONTAINER}/{blob}")
+        return read is not None and read < before
+
+    def clear_faults(self) -> None:
+        """Take all faults back."""
+        self.stack.acs.faults.clear()
+        self.proxy.clear()
+        self.topic_faults.clear()
 
     async def recording(self, **wanted: Any) -> dict[str, Any]:
         """A finished recording, announced to nobody; returns the truth about it."""
@@ -174,11 +212,14 @@ async def arena(
         )
         async with (
             Stack(options) as stack,
+            listening(stack) as listener,
             stack.blob_service() as blobs,
             aiohttp.ClientSession(f"{stack.acs.endpoint}/control/", raise_for_status=True) as control,
             aiohttp.ClientSession(f"{stack.url}/api/", headers={"x-functions-key": stack.function_key}) as app,
         ):
-            yield Arena(stack, proxy, blobs.get_container_client(ARCHIVE_CONTAINER), control, app)
+            running = Arena(stack, proxy, blobs.get_container_client(ARCHIVE_CONTAINER), listener, control, app)
+            stack.acs.log.on_answered = running.note_deletion
+            yield running
 
 
 def _different_ports(number: int) -> list[int]:

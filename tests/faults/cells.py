@@ -5,139 +5,13 @@ This table is the one place where expectations stand: the suite runs it, and doc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from tests.faults.storage_proxy import Operation, When
+from tests.faults.cell import SPOTS, Cell, Family, Outcome, Stage
+from tests.faults.storage_proxy import When
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-class Outcome(StrEnum):
-    """What has to come of a recording."""
-
-    ARCHIVED = "archived"
-    WAITING = "waiting"
-    REFUSED = "refused"
-    TOLD = "told"
-
-
-MEANINGS = {
-    Outcome.ARCHIVED: "the archive is complete and byte for byte what the service had, everything in it once",
-    Outcome.WAITING: "it is on the operator's list as announced and not archived, tries go on, "
-    "and once the fault is gone it is archived by itself",
-    Outcome.REFUSED: "it is on the operator's list with the reason, as something that no further try will mend",
-    Outcome.TOLD: "whoever asked is told, in the answer or in the recording's state; no recording was made",
-}
-
-
-class Family(StrEnum):
-    """The parts of the matrix, each a table of its own."""
-
-    SOURCE = "The service's files"
-    EVENT = "Events"
-    CONTROL = "Control of recordings"
-    STORAGE = "The archive's storage"
-    CRASH = "The Functions host is killed (SIGKILL)"
-
-
-class Stage(StrEnum):
-    """Where it fails; the columns of the tables."""
-
-    MEDIA = "media"
-    METADATA = "metadata"
-    DELIVERY = "event delivery"
-    START = "start"
-    PAUSE = "pause"
-    RESUME = "resume"
-    STOP = "stop"
-    GET = "get"
-    PLACE = "place"
-    KEEPING = "event kept"
-    ANNOUNCEMENT = "announcement"
-    QUEUE = "queue, send"
-    BLOCK = "block"
-    COMMIT = "commit"
-    SINGLE = "commit of a small file"
-    METADATA_COMMIT = "metadata commit"
-    MANIFEST = "manifest"
-    LEDGER = "ledger"
-    DEQUEUE = "queue, delete"
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """The request to storage at which a stage can be hit.
-
-    Attributes
-    ----------
-    operation
-        What it does.
-    needle
-        What its path or its message holds, where `{recording}`, `{call}` and `{document}` stand for the ids.
-    passing
-        How many such requests of the same recording belong to earlier stages.
-    """
-
-    operation: Operation
-    needle: str
-    passing: int = 0
-
-
-SPOTS: dict[Stage, Spot] = {
-    Stage.PLACE: Spot(Operation.PUT_BLOB, "/calls/call.{call}"),
-    Stage.KEEPING: Spot(Operation.PUT_BLOB, "{recording}/events/"),
-    Stage.ANNOUNCEMENT: Spot(Operation.PUT_BLOB, "{recording}/manifest.json"),
-    Stage.QUEUE: Spot(Operation.PUT_MESSAGE, "{document}"),
-    Stage.BLOCK: Spot(Operation.PUT_BLOCK, "{recording}/"),
-    Stage.COMMIT: Spot(Operation.PUT_BLOCK_LIST, "{recording}/"),
-    Stage.SINGLE: Spot(Operation.PUT_BLOB, "{recording}/0000.mp3"),
-    Stage.METADATA_COMMIT: Spot(Operation.PUT_BLOB, "{recording}/0000.metadata.json"),
-    Stage.MANIFEST: Spot(Operation.PUT_BLOB, "{recording}/manifest.json", passing=1),
-    Stage.LEDGER: Spot(Operation.WRITE_ENTITY, "{recording}"),
-    Stage.DEQUEUE: Spot(Operation.DELETE_MESSAGE, "{document}"),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One fault at one stage.
-
-    Attributes
-    ----------
-    family, stage, fault
-        Where it stands in the report.
-    outcome
-        What has to come of it.
-    order
-        For the ACS emulator: a fault for the recording's chunk.
-    form
-        For the ACS emulator: how the recording is announced.
-    wanted
-        What the recording is like.
-    status, when, times
-        For the storage proxy: what is answered (None: the connection is reset), whether the request is carried out all
-        the same, and how often.
-    """
-
-    family: Family
-    stage: Stage
-    fault: str
-    outcome: Outcome = Outcome.ARCHIVED
-    order: dict[str, Any] = field(default_factory=dict)
-    form: dict[str, Any] = field(default_factory=dict)
-    wanted: dict[str, Any] = field(default_factory=dict)
-    status: int | None = None
-    when: When = When.BEFORE
-    times: float = 1
-
-    @property
-    def name(self) -> str:
-        """Its name as a test's."""
-        return f"{self.stage}: {self.fault}"
-
 
 FOREIGN = "http://localhost:9/elsewhere"
 """A location at an origin that is not trusted; nothing listens there."""
@@ -240,9 +114,11 @@ def _event_cells() -> Iterator[Cell]:
     common: dict[str, Any] = {"family": Family.EVENT, "stage": Stage.DELIVERY}
     for name, form in _FORMS.items():
         wanted = {"sizeBytes": SMALL, "chunks": 3, "swapTypes": form.get("swapTypes", False)}
-        yield Cell(fault=name, form=form, wanted=wanted, **common)
+        # The form of 2021 does not say where to delete.
+        yield Cell(fault=name, form=form, wanted=wanted, deletes=form.get("payload") != "2021", **common)
     for name in _OPTIONAL:
-        yield Cell(fault=f"without {name}", form={"omit": [name]}, wanted={"sizeBytes": SMALL}, **common)
+        wanted, deletes = {"sizeBytes": SMALL}, name != "deleteLocation"
+        yield Cell(fault=f"without {name}", form={"omit": [name]}, wanted=wanted, deletes=deletes, **common)
     for name in _NEEDED:
         yield Cell(
             fault=f"without {name}",
@@ -253,6 +129,60 @@ def _event_cells() -> Iterator[Cell]:
         )
 
 
+_TOPIC: dict[str, dict[str, Any]] = {
+    "401": {"kind": "401"},
+    "403": {"kind": "403"},
+    "404": {"kind": "404"},
+    "429 with Retry-After": {"kind": "429", "retryAfter": 1},
+    "500": {"kind": "500"},
+    "503": {"kind": "503"},
+    "connection reset": {"kind": "reset"},
+    "500, carried out": {"kind": "500", "taken": True},
+    "connection reset, carried out": {"kind": "reset", "taken": True},
+}
+_BORNE_BY_SDK = {"429 with Retry-After", "500", "503"}
+_DELETE: dict[str, dict[str, Any]] = {
+    "401": {"kind": "401"},
+    "403": {"kind": "403"},
+    "409": {"kind": "409"},
+    "429 with Retry-After": {"kind": "429", "retryAfter": 1},
+    "500": {"kind": "500"},
+    "503": {"kind": "503"},
+    "a page with 400": {"kind": "html", "status": 400},
+    "connection reset": {"kind": "reset"},
+    "500, carried out": {"kind": "500", "carriedOut": True},
+    "connection reset, carried out": {"kind": "reset", "carriedOut": True},
+}
+
+
+def _following_cells() -> Iterator[Cell]:
+    for stage, faults, target in ((Stage.TOPIC, _TOPIC, {}), (Stage.DELETE, _DELETE, {"target": "delete"})):
+        common: dict[str, Any] = {"family": Family.FOLLOWING, "stage": stage, "wanted": {"sizeBytes": SMALL}}
+        for name, fault in faults.items():
+            order = {**fault, **target}
+            yield Cell(fault=name, order={**order, **_ONCE}, **common)
+            # What is carried out at the service is done, however often its answer fails: the next one is a 404.
+            if stage is Stage.DELETE and "carriedOut" in fault:
+                continue
+            often = _OFTEN if stage is Stage.TOPIC and name in _BORNE_BY_SDK else _OFTEN_NOT_BORNE
+            yield Cell(fault=f"{name}, again and again", order={**order, **often}, **common)
+            yield Cell(fault=f"{name}, for ever", order={**order, **_EVER}, outcome=Outcome.UNFINISHED, **common)
+        late = {"kind": "latency", "latencySeconds": 0.5, **target}
+        yield Cell(fault="late, for ever", order={**late, **_EVER}, **common)
+    topic: dict[str, Any] = {"family": Family.FOLLOWING, "stage": Stage.TOPIC, "wanted": {"sizeBytes": SMALL}}
+    yield Cell(fault="no answer until it is cut", order={"kind": "stall", **_ONCE}, **topic)
+    yield Cell(fault="no answer until it is cut, carried out", order={"kind": "stall", "taken": True, **_ONCE}, **topic)
+    delete: dict[str, Any] = {"family": Family.FOLLOWING, "stage": Stage.DELETE, "wanted": {"sizeBytes": SMALL}}
+    order = {"kind": "latency", "latencySeconds": 600, "target": "delete"}
+    yield Cell(fault="no answer until it is cut", order={**order, **_ONCE}, **delete)
+    # Who says that it has no such file has deleted it, as far as anybody can tell.
+    yield Cell(fault="404", order={"kind": "404", "target": "delete", **_ONCE}, deletes=False, **delete)
+    order = {"kind": "redirect", "target": "delete"}
+    yield Cell(fault="redirect to another trusted origin", order={**order, **_ONCE}, **delete)
+    order |= {"location": FOREIGN, **_EVER}
+    yield Cell(fault="redirect to a foreign origin, for ever", order=order, outcome=Outcome.REFUSED, **delete)
+
+
 def _control_cells() -> Iterator[Cell]:
     faults: dict[str, dict[str, Any]] = {
         "503": {"kind": "503"},
@@ -261,8 +191,12 @@ def _control_cells() -> Iterator[Cell]:
         "connection reset": {"kind": "reset"},
         "late": {"kind": "latency", "latencySeconds": 1},
     }
+    carried_out: dict[str, dict[str, Any]] = {
+        "500, carried out": {"kind": "500", "carriedOut": True},
+        "connection reset, carried out": {"kind": "reset", "carriedOut": True},
+    }
     for stage in (Stage.START, Stage.PAUSE, Stage.RESUME, Stage.STOP, Stage.GET):
-        for name, fault in faults.items():
+        for name, fault in (faults | ({} if stage is Stage.GET else carried_out)).items():
             yield Cell(family=Family.CONTROL, stage=stage, fault=name, order={**fault, "target": stage.value})
     yield Cell(
         family=Family.CONTROL,
@@ -298,11 +232,18 @@ def _storage_cells() -> Iterator[Cell]:
     for stage in SPOTS:
         for name, fault in _STORAGE.items():
             yield _storage_cell(Family.STORAGE, stage, name, **fault)
+    for stage in (Stage.READBACK, Stage.NOTED):
+        yield _storage_cell(
+            Family.STORAGE, stage, "403, for ever", status=403, times=float("inf"), outcome=Outcome.UNFINISHED
+        )
     for stage in _NEEDED_STAGES:
         yield _storage_cell(
             Family.STORAGE, stage, "403, for ever", status=403, times=float("inf"), outcome=Outcome.WAITING
         )
     yield _storage_cell(Family.STORAGE, Stage.LEDGER, "403, for ever", status=403, times=float("inf"))
+    yield _storage_cell(
+        Family.STORAGE, Stage.READBACK, "another byte than was written", spoils=True, outcome=Outcome.REFUSED
+    )
 
 
 def _crash_cells() -> Iterator[Cell]:
@@ -320,6 +261,7 @@ CELLS: tuple[Cell, ...] = (
     *_source_cells(),
     *_event_cells(),
     *_control_cells(),
+    *_following_cells(),
     *_storage_cells(),
     *_crash_cells(),
 )

@@ -10,133 +10,27 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from random import Random
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from local.acs.faults import FaultKind, FaultOrder
 from local.eventgrid.errors import EventGridError
+from local.eventgrid.faults import FaultOrder as TopicFaultOrder
 from shared.names import safe_name
-from tests.faults.cells import SPOTS, Stage
-from tests.faults.inspection import all_differences, complete_count
-from tests.faults.storage_proxy import Operation, StorageFault, When
+from tests.faults.aftermath import ARCHIVED, Aftermath, heard_of
+from tests.faults.cell import SPOTS
+from tests.faults.inspection import Inventory, all_differences, complete_count
+from tests.faults.storage_proxy import Operation, StorageFault
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from local.functions_host import FunctionsHost
     from tests.faults.arena import Arena
-
-DELIVERIES = 3
-"""How often each event is delivered."""
+    from tests.faults.plan import Plan
 
 SWEEP_EVERY = 8.0
 """Seconds between two sweeps; in Azure five minutes."""
-
-REQUESTS_A_RECORDING = 25
-"""About how many requests to storage one takes, to spread the kills over the run."""
-
-_SIZES = (20_000, 60_000, 150_000, 400_000, 1_300_000)
-_SHARES = (30, 30, 20, 15, 5)
-_SOURCE_FAULTS: tuple[dict[str, Any], ...] = (
-    {"kind": "503"},
-    {"kind": "429", "retryAfter": 1},
-    {"kind": "500"},
-    {"kind": "401"},
-    {"kind": "404"},
-    {"kind": "html", "status": 200},
-    {"kind": "html", "status": 400},
-    {"kind": "empty"},
-    {"kind": "reset"},
-    {"kind": "cut", "afterBytes": 60},
-    {"kind": "stall", "stallSeconds": 1},
-    {"kind": "latency", "latencySeconds": 0.3},
-    {"kind": "redirect"},
-    {"kind": "wrong-length", "delta": 20},
-    {"kind": "ignore-range"},
-    {"kind": "range-200"},
-)
-# 403 comes back at once; after 5xx and resets the SDK waits 15 s, which is what most of a run's time is spent on.
-_STORAGE_FAULTS: tuple[tuple[int | None, When], ...] = (
-    (403, When.BEFORE),
-    (403, When.BEFORE),
-    (429, When.BEFORE),
-    (500, When.BEFORE),
-    (500, When.AFTER),
-    (503, When.AFTER),
-    (None, When.BEFORE),
-    (None, When.AFTER),
-)
-_STAGES = tuple(SPOTS)
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRecording:
-    """A recording, how it is announced, and what goes wrong with it.
-
-    Attributes
-    ----------
-    source
-        Faults of the service, each with the index of the chunk that it is for.
-    storage
-        Faults of the archive's storage.
-    """
-
-    wanted: dict[str, Any]
-    form: dict[str, Any]
-    source: tuple[tuple[int, dict[str, Any]], ...]
-    storage: tuple[tuple[Stage, int | None, When], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is done in one run.
-
-    Attributes
-    ----------
-    kills
-        After how many requests to storage which of the two hosts is killed.
-    """
-
-    seed: int
-    recordings: tuple[PlannedRecording, ...]
-    kills: tuple[tuple[int, int], ...]
-
-    @classmethod
-    def of(cls, seed: int, *, recordings: int, kills: int) -> Plan:
-        """Make the plan of a seed."""
-        random = Random(seed)
-        planned = tuple(_recording(random) for _ in range(recordings))
-        last = recordings * REQUESTS_A_RECORDING
-        moments = sorted(random.randint(last // 20, last) for _ in range(kills))
-        return cls(seed, planned, tuple((moment, random.randrange(2)) for moment in moments))
-
-
-def _recording(random: Random) -> PlannedRecording:
-    chunks = random.choices((1, 2, 3), (70, 20, 10))[0]
-    wanted = {
-        "chunks": chunks,
-        "format": random.choice(("mp3", "wav")),
-        "durationSeconds": 0.5 * chunks,
-        "sizeBytes": random.choices(_SIZES, _SHARES)[0],
-    }
-    form = {
-        "delivery": random.choice(("merged", "per-chunk")),
-        "shuffle": True,
-        "duplicates": DELIVERIES - 1,
-        "payload": random.choice(("current", "current", "2021")),
-        "delaySeconds": random.choice((0, 0, 5, 30)),
-    }
-    source = []
-    for index in range(chunks):
-        if random.random() < 0.3:
-            fault = random.choice(_SOURCE_FAULTS)
-            target = random.choice(("content", "metadata"))
-            source.append((index, {**fault, "target": target, "times": random.choice((1, 1, 2, 3))}))
-    storage = []
-    if random.random() < 0.15:
-        storage.append((random.choice(_STAGES), *random.choice(_STORAGE_FAULTS)))
-    return PlannedRecording(wanted, form, tuple(source), tuple(storage))
 
 
 @dataclass(slots=True)
@@ -151,6 +45,12 @@ class Tally:
         Tries of chunks that failed and were put off.
     suppressed
         Work that came twice and was recognised: chunks archived already, blobs written already.
+    announced, announced_again
+        Recordings that were announced as archived, and announcements that were repeated.
+    deleted
+        Chunks that the service has deleted, each after it was archived.
+    strangers
+        Manifests of recordings that nobody made.
     differences
         By recordingId; empty when nothing is lost.
     """
@@ -162,20 +62,27 @@ class Tally:
     kills: int = 0
     retries: int = 0
     suppressed: int = 0
+    announced: int = 0
+    announced_again: int = 0
+    deleted: int = 0
+    strangers: int = 0
     seconds: float = 0.0
     faults: Counter[str] = field(default_factory=Counter)
     differences: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, other: Tally) -> None:
         """Add another run."""
-        for name in ("recordings", "chunks", "bytes", "requests", "kills", "retries", "suppressed", "seconds"):
+        for name in _NUMBERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.faults += other.faults
         self.differences |= other.differences
 
 
+_NUMBERS = tuple(one.name for one in fields(Tally) if one.name not in {"faults", "differences"})
+
+
 class Chaos:
-    """Runs plans on a stack with two hosts."""
+    """Runs plans on a stack with two hosts, whose app deletes what it has archived."""
 
     def __init__(self, arena: Arena, hosts: tuple[FunctionsHost, FunctionsHost]) -> None:
         self._arena = arena
@@ -183,7 +90,7 @@ class Chaos:
         self._locks = {host: asyncio.Lock() for host in hosts}
         self._restarts: set[asyncio.Task[None]] = set()
         self._kills = 0
-        self._complete = 0
+        self._made = 0
 
     async def run(self, plan: Plan, patience: float) -> Tally:
         """Run a plan, and return what came of it once everything is archived or `patience` seconds are over."""
@@ -198,7 +105,7 @@ class Chaos:
         try:
             for recording, truth in zip(plan.recordings, truths, strict=True):
                 await arena.announce(truth, **recording.form)
-            await self._settle(len(truths), patience - (time.monotonic() - began))
+            await self._settle(plan, truths, patience - (time.monotonic() - began))
         finally:
             arena.proxy.on_request = None
             sweeping.cancel()
@@ -206,9 +113,15 @@ class Chaos:
         faults = Counter[str]()
         for fault in arena.stack.acs.faults.all():
             faults[f"service {_told(fault.order)}"] += fault.hits
+        for topic_fault in arena.topic_faults.all():
+            faults[f"topic {topic_fault.order.status or topic_fault.order.kind}"] += topic_fault.hits
         faults += arena.proxy.hits
-        arena.stack.acs.faults.clear()
-        arena.proxy.clear()
+        arena.clear_faults()
+        inventory = await Inventory.of(arena.container)
+        heard = heard_of(arena)
+        mine = [
+            events for prefix, events in heard.items() if prefix in {inventory.prefix_of(truth) for truth in truths}
+        ]
         written = _Log.of(arena.stack.logs)
         return Tally(
             recordings=len(truths),
@@ -220,8 +133,23 @@ class Chaos:
             suppressed=written.suppressed - log.suppressed + _there_already(arena) - there_already,
             seconds=time.monotonic() - began,
             faults=+faults,
-            differences=await all_differences(arena.container, truths),
+            announced=len(mine),
+            announced_again=sum(len(events) - 1 for events in mine),
+            deleted=sum(arena.is_gone(chunk["documentId"]) for truth in truths for chunk in truth["chunks"]),
+            strangers=len(inventory.manifests) - self._made,
+            differences=await self._differences(plan, truths, inventory),
         )
+
+    async def _differences(
+        self, plan: Plan, truths: list[dict[str, Any]], inventory: Inventory
+    ) -> dict[str, list[str]]:
+        """Return, by recordingId, what is lost or wrong of it, and what should have followed and did not."""
+        found = await all_differences(inventory, truths)
+        for recording, truth in zip(plan.recordings, truths, strict=True):
+            aftermath = Aftermath.of(self._arena, inventory, truth, deletes=recording.deletes)
+            if aftermath.wrong or aftermath.unfinished:
+                found.setdefault(truth["recordingId"], []).extend([*aftermath.wrong, *aftermath.unfinished])
+        return found
 
     def _order(self, plan: Plan, truths: list[dict[str, Any]]) -> None:
         for recording, truth in zip(plan.recordings, truths, strict=True):
@@ -244,6 +172,9 @@ class Chaos:
                         passing=spot.passing,
                     )
                 )
+            for topic in recording.topic:
+                wanted = {"includedEventTypes": [ARCHIVED], "subjectEndsWith": f"/{safe_name(truth['recordingId'])}"}
+                self._arena.topic_faults.add(TopicFaultOrder.model_validate({**topic, "filter": wanted}))
 
     def _arm(self, plan: Plan, already: int) -> None:
         """Kill hosts when so many requests have come in."""
@@ -279,12 +210,23 @@ class Chaos:
             await asyncio.sleep(SWEEP_EVERY)
             await self._arena.sweep(self._hosts[1])
 
-    async def _settle(self, more: int, patience: float) -> None:
-        self._complete += more
+    async def _settle(self, plan: Plan, truths: list[dict[str, Any]], patience: float) -> None:
+        """Wait until all is archived, announced and deleted, or the time is over."""
+        self._made += len(truths)
+        doomed = [
+            chunk["documentId"]
+            for recording, truth in zip(plan.recordings, truths, strict=True)
+            if recording.deletes
+            for chunk in truth["chunks"]
+        ]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                while await complete_count(self._arena.container) < self._complete:
+                while not all(self._arena.is_gone(document) for document in doomed):
+                    await asyncio.sleep(0.3)
+                while await complete_count(self._arena.container) < self._made:
                     await asyncio.sleep(0.5)
+                while any((await self._differences(plan, truths, await Inventory.of(self._arena.container))).values()):
+                    await asyncio.sleep(1)
 
 
 def _told(order: FaultOrder) -> str:

@@ -15,13 +15,10 @@ from tests.faults.matrix import run_matrix
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from _pytest.terminal import TerminalReporter
-
     from tests.faults.arena import Arena
     from tests.faults.matrix import Result
 
 OPTION = "--fault-report"
-CELL = "fault cell"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 async def matrix(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, Result]:
     """What came of the cells that were asked for, by key."""
     asked = {item.callspec.params["cell"] for item in request.session.items if _is_cell(item)}  # type: ignore[attr-defined]
-    async with arena(tmp_path_factory.mktemp("matrix")) as stack:
+    async with arena(tmp_path_factory.mktemp("matrix"), DELETE_SOURCE_AFTER_ARCHIVE="true") as stack:
         results = await run_matrix(stack, [cell for cell in CELLS if report.key(cell) in asked])
     found = {report.key(result.cell): result for result in results}
     page: Path | None = request.config.getoption(OPTION, default=None)
@@ -46,19 +43,6 @@ async def own_arena(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[A
     """A stack for a module that does worse things to it than others could bear."""
     async with arena(tmp_path_factory.mktemp("arena"), clock_rate=60) as running:
         yield running
-
-
-def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    found = dict(
-        value.split("\t")
-        for reports in terminalreporter.stats.values()
-        for one in reports
-        for name, value in getattr(one, "user_properties", ())
-        if name == CELL
-    )
-    if found:
-        terminalreporter.section("fault matrix")
-        terminalreporter.write_line(report.tables(found))
 
 
 def _is_cell(item: pytest.Item) -> bool:

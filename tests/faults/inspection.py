@@ -41,7 +41,7 @@ class Inventory:
         """Look through a container."""
         blobs = {blob.name: blob.size or 0 async for blob in container.list_blobs()}
         names = [name for name in blobs if name.endswith(MANIFEST)]
-        contents: list[bytes] = await _each(names, lambda name: _read(container, name))
+        contents: list[bytes] = await each(names, lambda name: _read(container, name))
         manifests = {
             name.removesuffix(MANIFEST): json.loads(content) for name, content in zip(names, contents, strict=True)
         }
@@ -97,10 +97,9 @@ class Inventory:
         return found
 
 
-async def all_differences(container: ContainerClient, truths: list[dict[str, Any]]) -> dict[str, list[str]]:
+async def all_differences(inventory: Inventory, truths: list[dict[str, Any]]) -> dict[str, list[str]]:
     """Return, by recordingId, how recordings differ from what the service had; those that do not are left out."""
-    inventory = await Inventory.of(container)
-    found: list[list[str]] = await _each(truths, inventory.differences)
+    found: list[list[str]] = await each(truths, inventory.differences)
     return {truth["recordingId"]: differences for truth, differences in zip(truths, found, strict=True) if differences}
 
 
@@ -117,7 +116,8 @@ async def _read(container: ContainerClient, name: str) -> bytes:
     return bytes(await stream.readall())
 
 
-async def _each[T, R](items: list[T], work: Any) -> list[R]:
+async def each[T, R](items: list[T], work: Any) -> list[R]:
+    """Do something with each item, several at once, and return what came of each."""
     slots = asyncio.Semaphore(_READERS)
 
     async def one(item: T) -> R:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.faults.cells import CELLS, MEANINGS, Cell, Family, Outcome
+from tests.faults.cell import MEANINGS, Cell, Family, Outcome
+from tests.faults.cells import CELLS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 BEGIN = "<!-- fault matrix: begin -->"
 END = "<!-- fault matrix: end -->"
 LOST = "**lost**"
+
+PROPERTY = "fault cell"
+"""Name of the property in which a test tells what came of its cell."""
 
 
 def expected() -> dict[str, str]:
@@ -40,6 +44,11 @@ def tables(outcomes: Mapping[str, str]) -> str:
     """
     parts = [f"{len(CELLS)} cells.", *(_table(family, outcomes) for family in Family)]
     return "\n\n".join(parts)
+
+
+def found(properties: Iterable[tuple[str, object]]) -> dict[str, str]:
+    """Return what came of each cell, by its key, as tests' properties tell it."""
+    return dict(str(value).split("\t") for name, value in properties if name == PROPERTY)
 
 
 def meanings() -> str:

@@ -11,6 +11,7 @@ import base64
 import binascii
 import io
 import re
+import time
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
@@ -38,7 +39,8 @@ class Operation(StrEnum):
     PUT_BLOB = "Put Blob"
     PUT_BLOCK = "Put Block"
     PUT_BLOCK_LIST = "Put Block List"
-    READ_BLOB = "read of a blob"
+    GET_BLOB = "Get Blob"
+    LOOK_AT_BLOB = "look at a blob"
     PUT_MESSAGE = "Put Message"
     GET_MESSAGES = "Get Messages"
     UPDATE_MESSAGE = "Update Message"
@@ -75,6 +77,8 @@ class StorageFault:
         How many of them pass before it begins.
     strike
         Called when one is met, before anything is answered.
+    spoils
+        Nothing fails, but the last byte of what is read is another.
     """
 
     operation: Operation
@@ -84,11 +88,14 @@ class StorageFault:
     times: float = 1
     passing: int = 0
     strike: Callable[[], Awaitable[None]] | None = None
+    spoils: bool = False
     hits: int = 0
 
     @property
     def kind(self) -> str:
         """What it is called in reports."""
+        if self.spoils:
+            return f"storage spoils {self.operation}"
         what = "killed" if self.strike else "reset" if self.status is None else str(self.status)
         return f"storage {what} {self.when} {self.operation}"
 
@@ -121,6 +128,8 @@ class StorageProxy:
         How often each operation was answered with which status.
     requests
         How many requests came in.
+    read
+        When each blob was read first, by its path, on the clock of `time.monotonic`.
     on_request
         Called with that number at each request.
     """
@@ -136,6 +145,7 @@ class StorageProxy:
         self.bytes_per_second: float | None = None
         self.answers: Counter[tuple[Operation, int]] = Counter()
         self.requests = 0
+        self.read: dict[str, float] = {}
         self.on_request: Callable[[int], None] | None = None
 
     @property
@@ -191,14 +201,17 @@ class StorageProxy:
             self.requests += 1
             if self.on_request is not None:
                 self.on_request(self.requests)
-            body = await request.read()
+            try:
+                body = await request.read()
+            except ConnectionError:  # who sent it was killed
+                return web.Response()
             operation = _operation(service, request)
             if service == "blob":
                 await self._slow_down(len(body))
             text = self._searchable(service, request, body)
             fault = next((fault for fault in self._faults if fault.met_by(operation, text)), None)
-            if fault is None:
-                return await self._forward(service, operation, request, body)
+            if fault is None or fault.spoils:
+                return await self._forward(service, operation, request, body, spoilt=fault is not None)
             if fault.when is When.AFTER:
                 await self._forward(service, operation, request, body)
             if fault.strike is not None:
@@ -226,7 +239,7 @@ class StorageProxy:
             await asyncio.sleep(seconds)
 
     async def _forward(
-        self, service: str, operation: Operation, request: web.Request, body: bytes
+        self, service: str, operation: Operation, request: web.Request, body: bytes, *, spoilt: bool = False
     ) -> web.StreamResponse:
         if self._session is None:
             raise RuntimeError("enter the proxy first")
@@ -244,11 +257,15 @@ class StorageProxy:
         except aiohttp.ClientError:
             return self._failed(request, operation, None)
         self.answers[operation, answer.status] += 1
+        if operation is Operation.GET_BLOB and answer.ok and not spoilt:
+            self.read.setdefault(request.path, time.monotonic())
         if operation is Operation.GET_MESSAGES:
             self._messages |= {found[1].decode(): _decoded(found[2]) for found in _MESSAGE.finditer(content)}
         passed = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
         if request.method == "HEAD" and (length := answer.headers.get("Content-Length")):
             passed["Content-Length"] = length
+        if spoilt:
+            content = content[:-1] + bytes([content[-1] ^ 1])
         return web.Response(status=answer.status, headers=passed, body=content or None)
 
     def _failed(self, request: web.Request, operation: Operation, status: int | None) -> web.StreamResponse:
@@ -271,8 +288,10 @@ def _operation(service: str, request: web.Request) -> Operation:  # noqa: C901, 
             return Operation.PUT_BLOCK_LIST
         case "blob", "PUT", None if "restype" not in request.query:
             return Operation.PUT_BLOB
+        case "blob", "GET", None if "restype" not in request.query:
+            return Operation.GET_BLOB
         case "blob", "GET" | "HEAD", None | "blocklist" if "restype" not in request.query:
-            return Operation.READ_BLOB
+            return Operation.LOOK_AT_BLOB
         case "queue", "POST", _:
             return Operation.PUT_MESSAGE
         case "queue", "GET", None:

@@ -8,7 +8,6 @@ import pytest
 
 from tests.faults import report
 from tests.faults.cells import CELLS
-from tests.faults.conftest import CELL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +24,6 @@ def test_what_fails_is_archived_or_seen(
     matrix: dict[str, Result], cell: str, record_property: Callable[[str, object], None]
 ) -> None:
     result = matrix[cell]
-    record_property(CELL, f"{cell}\t{report.shown(result.outcome)}")
+    record_property(report.PROPERTY, f"{cell}\t{report.shown(result.outcome)}")
     assert report.shown(result.outcome) == EXPECTED[cell], result.notes
     assert result.hits, "the fault was never met, so nothing is known"

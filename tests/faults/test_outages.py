@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local import ports
+from local.eventgrid.emulator import EventGridEmulator
+from local.eventgrid.options import EventGridOptions
+from local.eventgrid.schemas import EventSchema, TopicKind
 from tests.faults.arena import arena
 from tests.faults.cells import BLOCKS, SMALL
-from tests.faults.inspection import all_differences, complete_count
+from tests.faults.inspection import Inventory, all_differences, complete_count
 from tests.faults.storage_proxy import Operation
+from tests.integration.eventgrid_fixtures import settings, subscriber
 from tests.integration.waiting import eventually
 
 if TYPE_CHECKING:
@@ -33,7 +38,7 @@ async def archived(running: Arena, truths: list[dict[str, Any]], before: int, wi
         return await complete_count(running.container) >= before + len(truths)
 
     await eventually(all_there, within=within)
-    return await all_differences(running.container, truths)
+    return await all_differences(await Inventory.of(running.container), truths)
 
 
 def served(running: Arena, operation: Operation, status: int) -> int:
@@ -90,7 +95,28 @@ async def test_two_hosts_that_hear_the_same_and_share_a_queue_make_one_archive(o
     finally:
         await own_arena.stack.eventgrid.delete_subscription("acs", "recording-files-too")
         await other.stop()
-    assert await all_differences(own_arena.container, truths) == {}
+    assert await all_differences(await Inventory.of(own_arena.container), truths) == {}
+
+
+async def test_a_topic_that_refuses_connections_hears_of_everything_in_the_end(tmp_path: Path) -> None:
+    port, key = ports.free_port(), "c2VjcmV0"
+    topic = f"http://127.0.0.1:{port}/topics/own/api/events"
+    async with arena(tmp_path, ARCHIVE_TOPIC_ENDPOINT=topic, ARCHIVE_TOPIC_KEY=key) as running:
+        truths = await running.recordings([{"sizeBytes": SMALL}] * 4)
+        for truth in truths:
+            await running.announce(truth)
+        assert await archived(running, truths, before=0) == {}
+        assert await running.findings() == []
+        async with EventGridEmulator(EventGridOptions(port=port)) as grid, subscriber() as heard:
+            await grid.create_topic("own", kind=TopicKind.CUSTOM, input_schema=EventSchema.CLOUD_EVENTS, key=key)
+            wanted = settings(heard.url, event_delivery_schema=EventSchema.CLOUD_EVENTS)
+            await grid.create_subscription("own", wanted)
+
+            async def all_heard() -> bool:
+                about = {event["data"]["recordingId"] for event in heard.events()}
+                return about == {truth["recordingId"] for truth in truths}
+
+            await eventually(all_heard, within=60)
 
 
 async def test_a_full_disk_that_gets_room_again_has_the_whole_archive(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from azure.storage.blob.aio import ContainerClient
 from pydantic import SecretStr
 
 from local.azurite import Azurite, AzuriteOptions
-from local.eventgrid import DeadLetterDestination, EventSchema, RetryPolicy
+from local.eventgrid.schemas import EventSchema
+from local.eventgrid.subscriptions import DeadLetterDestination, RetryPolicy
 from local.supervision import Supervisor
 from tests.integration.eventgrid_fixtures import emulator, event, eventually, settings, subscriber
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Any
 
-    from local.eventgrid import EventGridEmulator
+    from local.eventgrid.emulator import EventGridEmulator
 
 
 @pytest.fixture(scope="module")

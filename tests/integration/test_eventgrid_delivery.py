@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 
-from local.eventgrid import EventFilter, EventGridEmulator, EventSchema, RetryPolicy
+from local.eventgrid.schemas import EventSchema
+from local.eventgrid.subscriptions import EventFilter, RetryPolicy
 from tests.integration.eventgrid_fixtures import emulator, event, settings, subscriber
+
+if TYPE_CHECKING:
+    from local.eventgrid.emulator import EventGridEmulator
 
 
 async def publish(grid: EventGridEmulator, *events: dict[str, object], topic: str = "acs") -> None:

@@ -7,7 +7,8 @@ import asyncio
 import aiohttp
 import pytest
 
-from local.eventgrid import EventGridError, EventSchema, HandshakeError, TopicKind
+from local.eventgrid.errors import EventGridError, HandshakeError
+from local.eventgrid.schemas import EventSchema, TopicKind
 from tests.integration.eventgrid_fixtures import emulator, settings, subscriber
 
 BOTH = pytest.mark.parametrize("schema", list(EventSchema))

@@ -18,8 +18,11 @@ from azure.eventgrid import EventGridEvent, EventGridPublisherClient
 from azure.eventgrid.aio import EventGridPublisherClient as AsyncEventGridPublisherClient
 from typer.testing import CliRunner
 
-from local.eventgrid import EventGridEmulator, EventGridOptions, EventSchema, StartError, TopicKind
 from local.eventgrid.cli import register
+from local.eventgrid.emulator import EventGridEmulator
+from local.eventgrid.errors import StartError
+from local.eventgrid.options import EventGridOptions
+from local.eventgrid.schemas import EventSchema, TopicKind
 from tests.integration.eventgrid_fixtures import emulator, event, settings, subscriber
 
 if TYPE_CHECKING:

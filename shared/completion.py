@@ -71,7 +71,7 @@ class Completion:
         ------
         TopicUnavailable
             The announcement may not have been heard.
-        SourceUnavailable
+        SourceUnavailable, SourceNotReady
             The service did not delete its copy.
         ArchiveConflict
             What was read back is not what the manifest says, or not what the service has; its copy was left alone.

@@ -161,7 +161,19 @@ class Control:
 
     async def stop(self, recording_id: str) -> None:
         """Stop a recording for good; its files are announced later, by event."""
-        await self._asked(lambda: self._client.stop_recording(recording_id))
+        tries = 0
+
+        async def stop() -> None:
+            nonlocal tries
+            tries += 1
+            await self._client.stop_recording(recording_id)
+
+        try:
+            await self._asked(stop)
+        except ServiceError as error:
+            # The service forgets what is stopped: a try before this one did it, and its answer was lost.
+            if error.status != 404 or tries == 1:
+                raise
 
     async def _asked(self, ask: Callable[[], Awaitable[Any]], *, patience: float = PATIENCE) -> Any:
         """Ask the service, again when it is busy, as long as a caller may be kept waiting."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from shared import names
@@ -15,7 +15,7 @@ from shared.ledger import Operation
 from shared.messages import ChunkMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from shared.catalog import Catalog
     from shared.ledger import Ledger
@@ -89,11 +89,16 @@ class Truth:
     ----------
     catalog, ledger
         The archive's bookkeeping.
+    now
+        The time, in UTC.
     """
 
-    def __init__(self, catalog: Catalog, ledger: Ledger) -> None:
+    def __init__(
+        self, catalog: Catalog, ledger: Ledger, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._catalog = catalog
         self._ledger = ledger
+        self._now = now
 
     async def is_mended(self, evidence: Evidence) -> bool:
         """Whether the archive shows that a finding was mended since; where it cannot show that, it was not."""
@@ -112,18 +117,21 @@ class Truth:
                 return False
 
     async def chunk_is_mended(self, row: Mapping[str, str]) -> bool:
-        """Whether the chunk is archived that a finding is about.
+        """Whether the chunk that a finding is about is archived, and nothing is left to do about it.
 
-        A conflict can be found when it is archived already: of the archive's copy with the service's, before that is
-        deleted. Then it takes more.
+        What is found after that is about deleting the service's copy. That it could not be deleted ceases to matter
+        when the service does so itself; that the archive's copy is another one does not.
         """
         manifest = await self._manifest(row.get("prefix"))
         chunks = manifest.chunks if manifest is not None else ()
         chunk = next((chunk for chunk in chunks if chunk.document_id == row.get("documentId")), None)
         if chunk is None or chunk.archived_at is None:
             return False
-        is_later = chunk.source_deleted_at is not None or chunk.archived_at > row["raisedAt"]
-        return is_later or row.get("error") != ArchiveConflict.__name__
+        if chunk.source_deleted_at is not None or chunk.archived_at > (row.get("seenAt") or row["raisedAt"]):
+            return True
+        expires_at = _moment(row.get("expiresAt"))
+        is_over = expires_at is not None and self._now() >= expires_at
+        return is_over and row.get("error") != ArchiveConflict.__name__
 
     async def holds(self, prefix: str | None, documents: list[Any]) -> bool:
         """Whether a recording has all of these documents archived."""

@@ -142,12 +142,13 @@ class Pipeline:
             now = loop.time()
             if deadline is not None and now >= deadline:
                 return False
-            pause = EPOCH if deadline is None else min(EPOCH, deadline - now)
-            await asyncio.wait(self._readers, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-            now = loop.time()
             if window is None and now >= settled:
                 window = _Window(now, self._media.arrived, self._share.waited(now))
-            elif window is not None and now - window.began >= EPOCH:
+            until = settled if window is None else window.began + EPOCH
+            pause = until - now if deadline is None else min(until, deadline) - now
+            await asyncio.wait(self._readers, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            now = loop.time()
+            if window is not None and now - window.began >= EPOCH:
                 rate, starved = window.shows(now, self._media.arrived, self._share.waited(now), len(self._readers))
                 readers = self._pace.readers
                 self._pace.observe(now, rate, starved)

@@ -53,7 +53,7 @@ class Restoration:
         self._ledger = ledger
         self._attention = attention
         self._now = now
-        self.truth = Truth(catalog, ledger)
+        self.truth = Truth(catalog, ledger, now=now)
 
     def is_wanted(self, blob: BlobProperties) -> bool:
         """Whether the ledger has to know of a finding: it is open, or an operator settled it not long ago."""

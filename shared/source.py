@@ -144,11 +144,15 @@ class Source:
             The URL, or a redirect, leads where credentials must not go.
         SourceUnavailable
             No answer, or a refusal.
+        SourceNotReady
+            A page in place of an answer: whether it is deleted, nobody knows.
         """
         response, _ = await self._request("DELETE", url, None)
         response.close()
         if response.status not in GONE and not response.ok:
             raise refusal(response, b"")
+        if response.content_type == "text/html":
+            raise SourceNotReady("the service answers the deletion with a page")
 
     async def answer(self, url: str, start: int, end: int | None) -> Answer:
         """Ask for the bytes from `start` to before `end`, and return the answer with its body still to be read."""

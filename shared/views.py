@@ -123,6 +123,9 @@ class View:
         progress = self.facts.chunks.get(chunk.index)
         if chunk.archived_at is not None:
             size = chunk.content.size if chunk.content else None
+            # What is still tried is what follows: the announcement, and deleting the service's copy.
+            next_try_at = progress.next_try_at if progress and progress.given_up_at is None else None
+            is_unfinished = next_try_at is not None and next_try_at > self.now
             return ChunkBody(
                 index=chunk.index,
                 document_id=chunk.document_id,
@@ -130,6 +133,8 @@ class View:
                 bytes_done=size,
                 bytes_total=size,
                 tries=progress.tries if progress else 0,
+                last_error=progress.last_error if progress and is_unfinished else None,
+                next_try_at=wire_time(next_try_at) if next_try_at and is_unfinished else None,
                 archived_at=chunk.archived_at,
             )
         if progress is None:

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from tests.faults.inspection import Inventory
 
 ARCHIVED = "Recording.Archived"
-ATTENTION = "Recording.Attention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +71,6 @@ def heard_of(arena: Arena) -> dict[str, list[dict[str, Any]]]:
         if event["type"] == ARCHIVED:
             found.setdefault(event["subject"], []).append(event)
     return found
-
-
-def attention_heard(arena: Arena) -> list[dict[str, Any]]:
-    """Return what was heard of that needs a person, each as a row of the operator's list."""
-    return [event["data"] for event in arena.listener.events if event["type"] == ATTENTION]
 
 
 def _heard(arena: Arena, prefix: str | None, truth: dict[str, Any]) -> tuple[list[str], list[str]]:

@@ -149,6 +149,7 @@ _DELETE: dict[str, dict[str, Any]] = {
     "500": {"kind": "500"},
     "503": {"kind": "503"},
     "a page with 400": {"kind": "html", "status": 400},
+    "a page with 200": {"kind": "html", "status": 200},
     "connection reset": {"kind": "reset"},
     "500, carried out": {"kind": "500", "carriedOut": True},
     "connection reset, carried out": {"kind": "reset", "carriedOut": True},

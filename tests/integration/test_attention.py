@@ -211,18 +211,25 @@ async def test_a_dead_letter_that_was_mended_by_hand_leaves_the_list(parts: Part
     assert await parts.findings() == []
 
 
-async def test_a_chunk_that_is_archived_is_mended_but_not_a_conflict_found_afterwards(parts: Parts) -> None:
+async def test_what_is_found_after_a_chunk_was_archived_stays_until_it_ceases_to_matter(parts: Parts) -> None:
     truth = await parts.recording()
+    about = {
+        "recording_id": truth["recordingId"],
+        "document_id": truth["chunks"][0]["documentId"],
+        "expires_at": parts.now() + timedelta(hours=2),
+    }
+
+    async def raised(identifier: str, error: str) -> None:
+        finding = Finding(kind=Kind.CHUNK, identifier=identifier, reason="-", error=error, evidence={}, **about)
+        await parts.attention.report(finding)
+
     await parts.deliver(parts.event(truth))
+    about["prefix"] = await parts.prefix(truth)
+    await raised("before", "ArchiveConflict")
     await parts.live(MINUTE)
-    for error in ("UntrustedOrigin", "ArchiveConflict"):
-        about = {
-            "recording_id": truth["recordingId"],
-            "document_id": truth["chunks"][0]["documentId"],
-            "prefix": await parts.prefix(truth),
-        }
-        await parts.attention.report(
-            Finding(kind=Kind.CHUNK, identifier=error, reason="as a test wants", error=error, evidence={}, **about)
-        )
+    await raised("page", "UntrustedOrigin")
+    await raised("damage", "ArchiveConflict")
     await parts.live(6 * MINUTE)
-    assert [finding["error"] for finding in await parts.findings()] == ["ArchiveConflict"]
+    assert {finding["id"] for finding in await parts.findings()} == {"chunk.page", "chunk.damage"}
+    await parts.live(timedelta(hours=2))
+    assert {finding["id"] for finding in await parts.findings()} == {"chunk.damage"}

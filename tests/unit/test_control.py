@@ -33,6 +33,9 @@ class Client:
     async def get_recording_properties(self, recording_id: str) -> Any:
         return await self._outcome({"recording_id": recording_id})
 
+    async def stop_recording(self, recording_id: str) -> None:
+        await self._outcome({"recording_id": recording_id})
+
     async def _outcome(self, asked: dict[str, Any]) -> Any:
         self.asked.append(asked)
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
@@ -105,3 +108,16 @@ async def test_what_the_service_refuses_for_good_is_not_asked_again() -> None:
     with pytest.raises(ServiceError):
         await service.get("r")
     assert len(client.asked) == 1
+
+
+async def test_a_recording_that_a_try_before_has_stopped_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "_PAUSE", 0)
+    client, service = controlled(ServiceRequestError("the answer was lost"), refused(404))
+    await service.stop("r")
+    assert len(client.asked) == 2
+
+
+async def test_a_recording_that_is_not_there_at_the_first_try_cannot_be_stopped() -> None:
+    _, service = controlled(refused(404))
+    with pytest.raises(ServiceError, match="no"):
+        await service.stop("r")

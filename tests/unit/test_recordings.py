@@ -207,6 +207,18 @@ async def test_a_chunk_is_told_with_when_it_is_tried_next_as_long_as_it_will_be(
     assert (given_up["state"], given_up["nextTryAt"]) == ("failed", None)
 
 
+async def test_a_chunk_whose_announcement_or_deletion_is_still_tried_says_so(parts: Parts) -> None:
+    parts.service.says = NOT_FOUND
+    parts.catalog.manifests["prefix"] = manifest(True)
+    await parts.ledger.learn(ID, prefix="prefix")
+    await parts.ledger.failed(ID, 0, 2, "the topic did not answer", NOW + timedelta(minutes=2))
+    [chunk] = (await parts.recordings.get(ID)).body["chunks"]
+    assert (chunk["state"], chunk["lastError"]) == ("archived", "the topic did not answer")
+    parts.now = NOW + timedelta(minutes=3)
+    [chunk] = (await parts.recordings.get(ID)).body["chunks"]
+    assert (chunk["state"], chunk["lastError"], chunk["nextTryAt"]) == ("archived", None, None)
+
+
 async def test_looking_at_what_is_known_writes_nothing(parts: Parts) -> None:
     parts.service.says = NOT_FOUND
     parts.catalog.manifests[f"2026/11/20/{ID}"] = manifest(True)

@@ -380,6 +380,12 @@ async def test_deleting_counts_a_file_that_is_gone_as_deleted(
     assert [request.method for request in server.requests] == ["DELETE"]
 
 
+async def test_a_page_in_answer_to_a_deletion_is_none(source: Source, server: SourceServer) -> None:
+    server.faults.append(Answers(200, HTML, {"Content-Type": "text/html"}))
+    with pytest.raises(SourceNotReady, match="page"):
+        await source.delete(server.url)
+
+
 async def test_a_refused_deletion_is_told(source: Source, server: SourceServer) -> None:
     server.faults.append(Answers(403))
     with pytest.raises(SourceRefused):

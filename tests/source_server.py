@@ -57,6 +57,11 @@ class Refuses:
 
 
 @dataclass(frozen=True, slots=True)
+class Hangs:
+    """Accepts the request and never answers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Overrides:
     """Serves the file, but with other headers."""
 
@@ -64,7 +69,7 @@ class Overrides:
     status: int | None = None
 
 
-type Fault = Answers | Cuts | Stalls | Refuses | Overrides
+type Fault = Answers | Cuts | Stalls | Refuses | Hangs | Overrides
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +172,9 @@ class SourceServer:
                 return web.Response(status=status, body=body, headers=headers)
             case Refuses():
                 _drop(request)
+                return web.Response()
+            case Hangs():
+                await self._closing.wait()
                 return web.Response()
         if request.method == "DELETE":
             return web.Response(status=200)

@@ -35,8 +35,8 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield running
 
 
-async def ask(session: aiohttp.ClientSession, server: SourceServer) -> Body:
-    return Body(await session.get(server.url), stall_seconds=0.3)
+async def ask(session: aiohttp.ClientSession, server: SourceServer, *, stall_seconds: float = 10) -> Body:
+    return Body(await session.get(server.url), stall_seconds=stall_seconds)
 
 
 async def into(body: Body, step: int) -> bytes:
@@ -139,7 +139,7 @@ async def test_a_stalled_body_gives_what_came_and_then_says_so(
 ) -> None:
     server.says_length = says_length
     server.faults.append(Stalls(1_500_000))
-    body = await ask(session, server)
+    body = await ask(session, server, stall_seconds=1)
     room = memoryview(bytearray(SIZE))
     length = 0
     with pytest.raises(SourceUnavailable, match="stalled"):
@@ -153,7 +153,8 @@ async def test_a_slow_body_is_not_a_stalled_one(session: aiohttp.ClientSession, 
     server.hold_bodies(after=1_500_000)
     body = await ask(session, server)
     reading = asyncio.create_task(into(body, SIZE))
-    await asyncio.sleep(0.2)
+    while server.sent < 1_500_000:
+        await asyncio.sleep(0.01)
     server.release_bodies()
     assert await reading == server.content
 

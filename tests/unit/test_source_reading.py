@@ -12,7 +12,18 @@ from shared.errors import SourceChanged, SourceNotReady, SourceRefused, SourceUn
 from shared.media import Format
 from shared.origins import TrustedOrigins
 from shared.source import PROBE_BYTES, Source
-from tests.source_server import HTML, WAV_HEAD, Answers, Cuts, Overrides, Refuses, SourceServer, Stalls, recording
+from tests.source_server import (
+    HTML,
+    WAV_HEAD,
+    Answers,
+    Cuts,
+    Hangs,
+    Overrides,
+    Refuses,
+    SourceServer,
+    Stalls,
+    recording,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,7 +80,7 @@ def naps() -> Naps:
 
 @pytest.fixture
 def source(session: aiohttp.ClientSession, signer: CountingSigner, naps: Naps, server: SourceServer) -> Source:
-    return Source(session, signer, TrustedOrigins([server.origin]), stall_seconds=0.3, sleep=naps)
+    return Source(session, signer, TrustedOrigins([server.origin]), stall_seconds=1, sleep=naps)
 
 
 async def read_all(media: Media, start: int = 0, end: int | None = None) -> bytes:
@@ -378,6 +389,12 @@ async def test_deleting_counts_a_file_that_is_gone_as_deleted(
     server.faults.append(Answers(status))
     await source.delete(server.url)
     assert [request.method for request in server.requests] == ["DELETE"]
+
+
+async def test_a_service_that_never_answers_is_asked_again(source: Source, server: SourceServer) -> None:
+    server.faults.append(Hangs())
+    assert await open_all(source, server) == server.content
+    assert len(server.requests) == 3
 
 
 async def test_a_page_in_answer_to_a_deletion_is_none(source: Source, server: SourceServer) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from contextlib import contextmanager
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from shared import pipeline
 from shared.blocks import MIB
 from shared.errors import Retryable
+from shared.pacing import Pace
 from shared.transfer import Transfer
 from tests.integration.transfer_fixtures import (
     Damages,
@@ -27,6 +32,8 @@ from tests.integration.transfer_fixtures import (
 from tests.source_server import HTML, Answers, Cuts, Refuses, SourceServer, recording
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from azure.storage.blob.aio import BlobClient
 
     from local.azurite import Azurite
@@ -49,6 +56,7 @@ class Case:
     block: int
     probe: int
     concurrency: int
+    whims: int
     ranges: bool
     says_length: bool
     source_faults: tuple[Fault | None, ...]
@@ -81,11 +89,38 @@ def cases(draw: st.DrawFn) -> Case:
         block=block,
         probe=draw(st.sampled_from([100, 5_000, 300_000])),
         concurrency=draw(st.integers(1, 8)),
+        whims=draw(st.integers(0, 1_000)),
         ranges=ranges,
         says_length=ranges or draw(st.booleans()),
         source_faults=tuple(draw(st.lists(source_fault, max_size=12))),
         storage_faults=tuple(draw(st.lists(storage_fault, max_size=6))),
     )
+
+
+class Whimsical(Pace):
+    """Wants another number of connections each time it is asked: any is right, and so is any change of mind."""
+
+    def __init__(self, limit: int, random: Random) -> None:
+        self._most = limit
+        self._random = random
+        super().__init__(limit)
+
+    @property
+    def readers(self) -> int:
+        """Some number of connections."""
+        return self._random.randint(1, self._most)
+
+    @readers.setter
+    def readers(self, _: int) -> None:
+        """Change nothing."""
+
+
+@contextmanager
+def whims(seed: int) -> Iterator[None]:
+    """Let copies use any number of connections, whatever they gain: small files are over before the pace has grown."""
+    random = Random(seed)
+    with patch.object(pipeline, "Pace", lambda limit: Whimsical(limit, random)):
+        yield
 
 
 async def arrive(case: Case, server: SourceServer, blob: BlobClient) -> Copied:
@@ -117,8 +152,8 @@ async def check(case: Case, server: SourceServer, blob: BlobClient, copied: Copi
 
 @QUICK
 @given(case=cases())
-@example(case=Case(64, 1_000, 100, 1, True, True, (), ()))
-@example(case=Case(40_000, 1_000, 100, 8, True, True, (None, Cuts(0), Cuts(0), Cuts(0), Cuts(0), Cuts(0)), ()))
+@example(case=Case(64, 1_000, 100, 1, 0, True, True, (), ()))
+@example(case=Case(40_000, 1_000, 100, 8, 0, True, True, (None, Cuts(0), Cuts(0), Cuts(0), Cuts(0), Cuts(0)), ()))
 async def test_what_is_archived_is_what_the_source_has(case: Case, azurite: Azurite) -> None:
     async with SourceServer(recording(case.size)) as server, open_store(azurite) as store:
         server.ranges, server.says_length = case.ranges, case.says_length
@@ -126,7 +161,8 @@ async def test_what_is_archived_is_what_the_source_has(case: Case, azurite: Azur
         for operation in ("stage block", "commit", "put blob", "list blocks", "properties", "read"):
             store.proxy.faults[operation] += case.storage_faults
         blob = store.blob()
-        copied = await arrive(case, server, blob)
+        with whims(case.whims):
+            copied = await arrive(case, server, blob)
         store.proxy.faults.clear()
         await check(case, server, blob, copied)
 
@@ -136,26 +172,28 @@ async def test_what_is_archived_is_what_the_source_has(case: Case, azurite: Azur
     blocks=st.integers(2, 12),
     concurrency=st.integers(1, 6),
     stops=st.lists(st.integers(0, 40), min_size=1, max_size=4),
+    seed=st.integers(0, 1_000),
 )
 async def test_a_copy_that_is_killed_again_and_again_reads_only_what_was_not_staged(
-    blocks: int, concurrency: int, stops: list[int], azurite: Azurite
+    blocks: int, concurrency: int, stops: list[int], seed: int, azurite: Azurite
 ) -> None:
     block = 70_000
     size = blocks * block - 1
     async with SourceServer(recording(size)) as server, open_store(azurite) as store:
         blob = store.blob()
         transfer = Transfer(block_mib=block / MIB, concurrency=concurrency)
-        for stop in stops:
-            attempt = asyncio.create_task(copy(server, blob, transfer=transfer, probe_bytes=100))
-            for _ in range(stop * 5):
-                await asyncio.sleep(0)
-            await asyncio.wait([attempt], timeout=stop / 2000)
-            attempt.cancel()
-            await asyncio.gather(attempt, return_exceptions=True)
-        staged_before = set(store.proxy.staged)
-        server.requests.clear()
+        with whims(seed):
+            for stop in stops:
+                attempt = asyncio.create_task(copy(server, blob, transfer=transfer, probe_bytes=100))
+                for _ in range(stop * 5):
+                    await asyncio.sleep(0)
+                await asyncio.wait([attempt], timeout=stop / 2000)
+                attempt.cancel()
+                await asyncio.gather(attempt, return_exceptions=True)
+            staged_before = set(store.proxy.staged)
+            server.requests.clear()
 
-        copied = await copy(server, blob, transfer=transfer, probe_bytes=100)
+            copied = await copy(server, blob, transfer=transfer, probe_bytes=100)
 
         assert await read(blob) == server.content
         assert (copied.md5, copied.sha256) == digests(server.content)
@@ -172,15 +210,16 @@ def _covers(first: int, asked: int, name: str, block: int) -> bool:
 
 
 @QUICK
-@given(blocks=st.integers(1, 8), workers=st.integers(2, 4), concurrency=st.integers(1, 4))
+@given(blocks=st.integers(1, 8), workers=st.integers(2, 4), concurrency=st.integers(1, 4), seed=st.integers(0, 1_000))
 async def test_workers_at_the_same_file_end_in_one_blob(
-    blocks: int, workers: int, concurrency: int, azurite: Azurite
+    blocks: int, workers: int, concurrency: int, seed: int, azurite: Azurite
 ) -> None:
     block = 20_000
     async with SourceServer(recording(blocks * block + 1)) as server, open_store(azurite) as store:
         name = store.blob().blob_name
-        case = Case(blocks * block + 1, block, 100, concurrency, True, True, (), ())
-        results = await asyncio.gather(*[arrive(case, server, store.blob(name)) for _ in range(workers)])
+        case = Case(blocks * block + 1, block, 100, concurrency, seed, True, True, (), ())
+        with whims(seed):
+            results = await asyncio.gather(*[arrive(case, server, store.blob(name)) for _ in range(workers)])
         assert sum(not copied.existed for copied in results) == 1
         for copied in results:
             await check(case, server, store.blob(name), copied)

@@ -29,7 +29,9 @@ param requireConsent = bool(readEnvironmentVariable('REQUIRE_CONSENT', 'false'))
 param publicBaseUrl = readEnvironmentVariable('PUBLIC_BASE_URL', '')
 param deleteSourceAfterArchive = bool(readEnvironmentVariable('DELETE_SOURCE_AFTER_ARCHIVE', 'false'))
 param archiveTopicId = readEnvironmentVariable('ARCHIVE_TOPIC_ID', '')
-param instanceMemoryMb = int(readEnvironmentVariable('APP_INSTANCE_MEMORY_MB', '2048'))
+// int() has type int, which no list of allowed values takes: a table of the sizes does, and names them to who sets another.
+var instanceSizes = { '512': 512, '2048': 2048, '4096': 4096 }
+param instanceMemoryMb = instanceSizes[readEnvironmentVariable('APP_INSTANCE_MEMORY_MB', '2048')]
 param maximumInstances = int(readEnvironmentVariable('APP_MAXIMUM_INSTANCES', '40'))
 param alwaysReadyInstances = int(readEnvironmentVariable('APP_ALWAYS_READY', '1'))
 param allowedAddresses = empty(readEnvironmentVariable('APP_ALLOWED_ADDRESSES', '')) ? [] : split(readEnvironmentVariable('APP_ALLOWED_ADDRESSES', ''), ',')

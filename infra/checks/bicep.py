@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_PARAMETER = re.compile(r"^param (\w+)(?= *=)", re.MULTILINE)
 _DECLARATIONS = {
     "parameter_declaration": "param",
     "variable_declaration": "var",
@@ -95,6 +96,8 @@ class Declaration:
         Whether a param has a default or takes null.
     conditional
         Whether an `if` decides on it.
+    allowed
+        Whether a param takes only the values that its `@allowed` lists.
     """
 
     kind: str
@@ -104,6 +107,7 @@ class Declaration:
     value: Node | None
     optional: bool
     conditional: bool
+    allowed: bool
 
 
 @dataclass(slots=True)
@@ -119,15 +123,18 @@ class BicepFile:
         """Read and parse `path`; syntax errors are in the tree, see `errors`.
 
         In a .bicepparam file parameters have values and no types, which the grammar does not know: they are read as
-        variables, which have the same form.
+        variables, which have the same form; their kind is `param` all the same.
         """
         source = path.read_text(encoding="utf-8")
+        given: set[str] = set()
         if path.suffix == ".bicepparam":
-            source = re.sub(r"^param (?=\w+ *=)", "var   ", source, flags=re.MULTILINE)
+            given = set(_PARAMETER.findall(source))
+            source = _PARAMETER.sub(r"var   \1", source)
         file = cls(path, _parser().parse(source.encode()).root_node)
-        file.declarations = [
-            found for node in file.root.named_children if node.type in _DECLARATIONS for found in [_declared(node)]
-        ]
+        file.declarations = [_declared(node) for node in file.root.named_children if node.type in _DECLARATIONS]
+        for found in file.declarations:
+            if found.name in given:
+                found.kind = "param"
         return file
 
     def of(self, kind: str) -> dict[str, Declaration]:
@@ -149,7 +156,7 @@ def _declared(node: Node) -> Declaration:
     while value is not None and value.type in {"if_statement", "for_statement"}:
         conditional = conditional or value.type == "if_statement"
         value = value.named_children[-1] if value.named_children else None
-    kind = _DECLARATIONS[node.type]
+    kind, before = _DECLARATIONS[node.type], node.prev_named_sibling
     return Declaration(
         kind=kind,
         name=text(parts[0]) if parts else "",
@@ -158,4 +165,5 @@ def _declared(node: Node) -> Declaration:
         value=value,
         optional=has_default or "?" in text(node).partition("=")[0],
         conditional=conditional,
+        allowed=before is not None and before.type == "decorators" and "@allowed(" in text(before),
     )

@@ -153,7 +153,7 @@ def _setting_defaults(main: BicepFile, properties: Node | None, code: Code) -> I
 def _parameter_defaults(main: BicepFile, values: BicepFile) -> Iterator[Finding]:
     """Compare what main.bicepparam falls back to with main.bicep's own defaults, which hold without azd."""
     parameters = main.of("param")
-    for name, value in values.of("var").items():
+    for name, value in values.of("param").items():
         parameter = parameters.get(name)
         literals = [string(node) or "" for node in walk(value.node) if node.type == "string"]
         if parameter is None or parameter.value is None or len(literals) != 2:

@@ -78,13 +78,20 @@ def _parameters_file(file: BicepFile, files: Mapping[Path, BicepFile]) -> Iterat
     if template is None:
         yield Finding(file.path, 1, "module", f"{using!r}, whose parameters these are, does not exist")
         return
-    given, wanted = file.of("var"), template.of("param")
+    given, wanted = file.of("param"), template.of("param")
     for name, found in given.items():
         if name not in wanted:
             yield Finding(file.path, line(found.node), "module", f"{using} has no parameter {name}")
+        elif _is_int(found.value) and wanted[name].allowed:
+            message = f"{name} takes only listed values, and int() has type int, which the compiler refuses (BCP033)"
+            yield Finding(file.path, line(found.node), "types", f"{message}: index an object of the values instead")
     for name, found in wanted.items():
         if name not in given and not found.optional:
             yield Finding(file.path, 0, "module", f"{using} needs parameter {name}")
+
+
+def _is_int(value: Node | None) -> bool:
+    return value is not None and value.type == "call_expression" and text(value.named_children[0]) == "int"
 
 
 def _module(file: BicepFile, module: Declaration, files: Mapping[Path, BicepFile]) -> Iterator[Finding]:

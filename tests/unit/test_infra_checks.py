@@ -56,6 +56,7 @@ def test_the_project_has_no_findings() -> None:
 
 
 MAIN, EVENTS, APP = "infra/main.bicep", "infra/events.bicep", "infra/modules/app.bicep"
+PARAMETERS = "infra/main.bicepparam"
 ROLES, ALERTS, WORKBOOK = "infra/modules/roles.bicep", "infra/modules/alerts.bicep", "infra/workbook.json"
 
 
@@ -164,6 +165,14 @@ CASES = [
 def test_a_broken_copy_is_found(broken: Break, case: Case) -> None:
     findings = broken(case.file, case.old, case.new)
     assert any(found.check == case.check and case.message in found.message for found in findings), findings
+
+
+def test_an_int_for_a_parameter_with_listed_values_is_found(broken: Break) -> None:
+    """Bicep's compiler refuses it (BCP033): int() is no literal, whatever it returns."""
+    [finding] = broken(
+        PARAMETERS, "instanceSizes[readEnvironmentVariable('APP_INSTANCE_MEMORY_MB', '2048')]", "int('2048')"
+    )
+    assert "BCP033" in finding.message
 
 
 def test_a_finding_names_the_file_and_the_line(broken: Break, copy: Path) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from shared import log, names, telemetry
-from shared.attention import Finding, Kind
+from shared.attention import Finding, Kind, about_chunk
 from shared.catalog import NO_MANIFEST, storage_errors_told
 from shared.errors import (
     ArchiveConflict,
@@ -277,19 +277,7 @@ class Archive:
 
     async def _give_up(self, message: ChunkMessage, error: CopyError) -> None:
         log.error("chunk.given_up", reason=str(error), error=type(error).__name__)
-        await self._attention.report(
-            Finding(
-                kind=Kind.CHUNK,
-                identifier=names.chunk_identifier(message.recording_id, message.prefix, message.chunk.document_id),
-                reason=str(error),
-                error=type(error).__name__,
-                recording_id=message.recording_id,
-                document_id=message.chunk.document_id,
-                prefix=message.prefix,
-                expires_at=message.expires_at,
-                evidence=message.model_dump(mode="json", by_alias=True, exclude_none=True),
-            )
-        )
+        await self._attention.report(about_chunk(message, str(error), type(error).__name__))
         name = names.ledger_name(message.recording_id, message.prefix)
         await best_effort(self._ledger.give_up(name, message.chunk.index, str(error)))
 

@@ -18,7 +18,7 @@ from shared.errors import Retryable
 from shared.events import wire_time
 from shared.ledger import best_effort
 from shared.limits import clipped
-from shared.names import safe_name
+from shared.names import chunk_identifier, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shared.catalog import Catalog
     from shared.errors import ManifestUnreadable
     from shared.ledger import Ledger
+    from shared.messages import ChunkMessage
 
 _PARTITION = "attention"
 _TOLD = "attention.told"
@@ -119,6 +120,21 @@ class Finding:
 def unreadable(prefix: str, error: ManifestUnreadable) -> Finding:
     """Return what is found of a recording whose manifest cannot be read."""
     return Finding(kind=Kind.GAP, identifier=prefix, reason=str(error), error=type(error).__name__, prefix=prefix)
+
+
+def about_chunk(message: ChunkMessage, reason: str, error: str | None = None) -> Finding:
+    """Return what is found of a chunk that cannot be archived; its message is the evidence."""
+    return Finding(
+        kind=Kind.CHUNK,
+        identifier=chunk_identifier(message.recording_id, message.prefix, message.chunk.document_id),
+        reason=reason,
+        error=error,
+        recording_id=message.recording_id,
+        document_id=message.chunk.document_id,
+        prefix=message.prefix,
+        expires_at=message.expires_at,
+        evidence=message.model_dump(mode="json", by_alias=True, exclude_none=True),
+    )
 
 
 class Attention:

@@ -66,11 +66,11 @@ class Body:
 
     async def read(self, count: int) -> bytes:
         """Return the next `count` bytes, fewer only at the body's end."""
-        content = memoryview(bytearray(count))
-        length = 0
-        while length < count and (more := await self.into(content[length:])):
-            length += more
-        return bytes(content[:length])
+        content = bytearray()
+        room = memoryview(bytearray(min(count, _SCRATCH_BYTES)))
+        while len(content) < count and (more := await self.into(room[: count - len(content)])):
+            content += room[:more]
+        return bytes(content)
 
     def unread(self, data: bytes) -> None:
         """Give back what `read` returned, to be returned again."""

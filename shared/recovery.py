@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared import log, names
-from shared.attention import Finding, Kind
+from shared.attention import Finding, Kind, about_chunk
 from shared.catalog import storage_errors_told
 from shared.dead_letters import REPLAYED
 from shared.errors import ArchiverError, InvalidEvent, ServiceError
@@ -19,6 +19,7 @@ from shared.ledger import Operation
 from shared.messages import ChunkMessage
 from shared.redriving import Redriving
 from shared.replaying import Replaying
+from shared.restoration import Restoration
 from shared.rework import Rework
 from shared.turns import each
 from shared.upkeep import Upkeep
@@ -94,7 +95,10 @@ class Recovery:
             expected_event=expected_event,
             now=now,
         )
-        self._upkeep = Upkeep(catalog, ledger, attention, self._redriving, dead_letters, now=now)
+        restoration = Restoration(catalog, ledger, attention, now=now)
+        self._upkeep = Upkeep(
+            catalog, ledger, attention, self._redriving, dead_letters, restoration=restoration, now=now
+        )
         self.rework = Rework(
             catalog,
             ledger,
@@ -102,6 +106,7 @@ class Recovery:
             replaying=self._replaying,
             redriving=self._redriving,
             queue=queue,
+            restoration=restoration,
             now=now,
         )
 
@@ -162,16 +167,8 @@ class Recovery:
             await self._queue.send(body, timedelta())
             log.warning("chunk.revived", recordingId=message.recording_id, documentId=message.chunk.document_id)
             return
-        await self._report(
-            Kind.CHUNK,
-            names.chunk_identifier(message.recording_id, message.prefix, message.chunk.document_id),
-            "the service has deleted the file, and every try to archive it failed",
-            recording_id=message.recording_id,
-            document_id=message.chunk.document_id,
-            prefix=message.prefix,
-            expires_at=message.expires_at,
-            evidence=message.model_dump(mode="json", by_alias=True, exclude_none=True),
-        )
+        reason = "the service has deleted the file, and every try to archive it failed"
+        await self._attention.report(about_chunk(message, reason))
 
     async def _drive_partial_recordings(self) -> None:
         seen = await self._attention.rows()

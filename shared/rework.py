@@ -19,7 +19,6 @@ from shared.dead_letters import event_type
 from shared.errors import FindingNotFound, InvalidEvent, NothingToRetry
 from shared.ledger import best_effort
 from shared.messages import ChunkMessage
-from shared.restoration import Restoration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from shared.ledger import Ledger
     from shared.redriving import Redriving
     from shared.replaying import Replaying
+    from shared.restoration import Restoration
 
 
 class Retried(Body):
@@ -55,6 +55,8 @@ class Rework:
         Take events in once more.
     queue
         Where chunks wait.
+    restoration
+        Reads what is kept of a finding.
     now
         The time, in UTC.
     """
@@ -68,6 +70,7 @@ class Rework:
         replaying: Replaying,
         redriving: Redriving,
         queue: ChunkQueue,
+        restoration: Restoration,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._catalog = catalog
@@ -77,7 +80,7 @@ class Rework:
         self._redriving = redriving
         self._queue = queue
         self._now = now
-        self._restoration = Restoration(catalog, ledger, attention, now=now)
+        self._restoration = restoration
 
     async def retry(self, key: str) -> Retried:
         """Put the work of a finding back.

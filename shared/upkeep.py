@@ -16,7 +16,7 @@ from shared.errors import ManifestUnreadable
 from shared.events import wire_time
 from shared.idempotency import KEPT
 from shared.manifest import Status
-from shared.restoration import REMEMBERED, Restoration, raised_at
+from shared.restoration import REMEMBERED, raised_at
 from shared.turns import each
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from shared.ledger import Ledger
     from shared.manifest import Manifest
     from shared.redriving import Redriving
+    from shared.restoration import Restoration
 
 MOST = 500
 """Most of a kind that one sweep puts back, and most that it drops: the next one goes on."""
@@ -52,6 +53,8 @@ class Upkeep:
         Announces the events of a recording again.
     dead_letters
         Where Event Grid puts events that it could not deliver.
+    restoration
+        Puts findings back.
     now
         The time, in UTC.
     """
@@ -64,6 +67,7 @@ class Upkeep:
         redriving: Redriving,
         dead_letters: DeadLetters,
         *,
+        restoration: Restoration,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._catalog = catalog
@@ -72,8 +76,8 @@ class Upkeep:
         self._redriving = redriving
         self._dead_letters = dead_letters
         self._now = now
-        self._restoration = Restoration(catalog, ledger, attention, now=now)
-        self._truth = self._restoration.truth
+        self._restoration = restoration
+        self._truth = restoration.truth
 
     async def put_back_what_is_missing(self) -> None:
         """Put findings on the list that it does not have: raised while the ledger was away, or lost with it.
@@ -117,7 +121,7 @@ class Upkeep:
 
     async def drop_what_is_old(self) -> None:
         """Drop Idempotency-Keys, callback addresses and settled findings that are past their use."""
-        await each("drop", self._first(self._ledger.untouched("idempotency", self._now() - KEPT)), self._drop_key)
+        await each("drop", _first(self._ledger.untouched("idempotency", self._now() - KEPT)), self._drop_key)
         opened = {name async for name in self._ledger.opened()}
 
         async def drop_address(reference: str) -> None:
@@ -126,9 +130,9 @@ class Upkeep:
                 await self._ledger.release("callback-recording", reference)
                 await self._ledger.drop("callback", reference)
 
-        await each("drop", self._first(self._ledger.untouched("callback", self._now() - REMEMBERED)), drop_address)
+        await each("drop", _first(self._ledger.untouched("callback", self._now() - REMEMBERED)), drop_address)
         if self._now().minute < 5:
-            await each("drop", self._first(self._settled_long_ago()), self._forget)
+            await each("drop", _first(self._settled_long_ago()), self._forget)
 
     async def _drop_key(self, key: str) -> None:
         await self._ledger.drop("idempotency", key)
@@ -142,14 +146,6 @@ class Upkeep:
         for row in (await self._attention.rows()).values():
             if row.get("settledAt") and self._now() - datetime.fromisoformat(row["settledAt"]) > 2 * REMEMBERED:
                 yield row
-
-    async def _first[T](self, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        count = 0
-        async for item in items:
-            yield item
-            count += 1
-            if count == MOST:
-                return
 
     def _is_due(self, row: Mapping[str, Any]) -> bool:
         """Whether a finding may have been mended since the last look."""
@@ -211,6 +207,15 @@ class _Manifests:
         if prefix not in self._known:
             self._known[prefix] = (await self._catalog.read_manifest(prefix)).manifest
         return self._known[prefix]
+
+
+async def _first[T](items: AsyncIterator[T]) -> AsyncIterator[T]:
+    count = 0
+    async for item in items:
+        yield item
+        count += 1
+        if count == MOST:
+            return
 
 
 async def _some[T](items: Iterable[T]) -> AsyncIterator[T]:

@@ -124,8 +124,7 @@ class View:
         if chunk.archived_at is not None:
             size = chunk.content.size if chunk.content else None
             # What is still tried is what follows: the announcement, and deleting the service's copy.
-            next_try_at = progress.next_try_at if progress and progress.given_up_at is None else None
-            is_unfinished = next_try_at is not None and next_try_at > self.now
+            next_try_at = self._next_try(progress) if progress else None
             return ChunkBody(
                 index=chunk.index,
                 document_id=chunk.document_id,
@@ -133,8 +132,8 @@ class View:
                 bytes_done=size,
                 bytes_total=size,
                 tries=progress.tries if progress else 0,
-                last_error=progress.last_error if progress and is_unfinished else None,
-                next_try_at=wire_time(next_try_at) if next_try_at and is_unfinished else None,
+                last_error=progress.last_error if progress and next_try_at else None,
+                next_try_at=next_try_at,
                 archived_at=chunk.archived_at,
             )
         if progress is None:
@@ -142,18 +141,22 @@ class View:
         return self._unarchived(chunk, progress)
 
     def _unarchived(self, chunk: ArchivedChunk, progress: ChunkProgress) -> ChunkBody:
-        retrying = progress.next_try_at is not None and progress.next_try_at > self.now
-        given_up = progress.given_up_at is not None
+        next_try_at = self._next_try(progress)
         return ChunkBody(
             index=chunk.index,
             document_id=chunk.document_id,
-            state="failed" if given_up else "retrying" if retrying else "copying",
+            state="failed" if progress.given_up_at else "retrying" if next_try_at else "copying",
             bytes_done=progress.bytes_done,
             bytes_total=progress.bytes_total,
             tries=progress.tries,
             last_error=progress.last_error,
-            next_try_at=wire_time(progress.next_try_at) if retrying and progress.next_try_at and not given_up else None,
+            next_try_at=next_try_at,
         )
+
+    def _next_try(self, progress: ChunkProgress) -> str | None:
+        """Return when a chunk is tried next; None where it is being tried now, or is not any more."""
+        at = progress.next_try_at
+        return wire_time(at) if at and at > self.now and progress.given_up_at is None else None
 
 
 def seen_in(service: Recording | ServiceError) -> Seen:

@@ -36,6 +36,7 @@ check: $(PYTHON_STAMP) $(CHECKOV_STAMP) ## Lint, formatting, strict types, the i
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m infra.checks
 	$(BIN)/azure-functions-doctor doctor --path . --hosting-plan flex-consumption
 

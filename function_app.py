@@ -15,8 +15,8 @@ from functions import (
     sweep,
     verification,
 )
-from shared import log
-from shared.services import report_settings
+from shared.app import report_settings
+from shared.core import log
 
 log.quiet_sdks()
 report_settings()

@@ -22,7 +22,7 @@ from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from bench.services import CONTAINER, PROJECT
 from local.azurite import ACCOUNT, KEY
-from shared.signing import HmacSigner
+from shared.download.signing import HmacSigner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

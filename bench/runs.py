@@ -14,7 +14,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from bench import peers, worker
 from bench.services import CONTAINER, PROJECT, storage
-from shared.settings import Settings
+from shared.config.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

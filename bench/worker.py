@@ -55,11 +55,11 @@ async def ours(task: Task, exits: AsyncExitStack) -> Ready:
     import aiohttp
     from azure.storage.blob.aio import BlobServiceClient
 
-    from shared.media import Format
-    from shared.origins import TrustedOrigins
-    from shared.signing import HmacSigner
-    from shared.source import Source
-    from shared.transfer import Transfer
+    from shared.core.media_formats import Format
+    from shared.core.trusted_origins import TrustedOrigins
+    from shared.download.client import Source
+    from shared.download.signing import HmacSigner
+    from shared.upload.copier import Transfer
 
     session = await exits.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
     service = await exits.enter_async_context(
@@ -81,7 +81,7 @@ async def read_limit(task: Task, exits: AsyncExitStack) -> Ready:
     """Read to nowhere, by as many connections as the copy may use; one where the source has no ranges."""
     import aiohttp
 
-    from shared.signing import HmacSigner
+    from shared.download.signing import HmacSigner
 
     session = await exits.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
     signer = HmacSigner(task.endpoint, task.access_key)
@@ -193,7 +193,7 @@ async def stream(task: Task, exits: AsyncExitStack) -> Ready:
     import aiohttp
     from azure.storage.blob.aio import BlobServiceClient
 
-    from shared.signing import HmacSigner
+    from shared.download.signing import HmacSigner
 
     session = await exits.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
     service = await exits.enter_async_context(

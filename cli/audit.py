@@ -98,7 +98,7 @@ class Audit:
         count = f"{self.recordings} recording{'' if self.recordings == 1 else 's'}"
         return f"{count} verified since {self.since}, {len(self.differing)} differ"
 
-    def to_wire(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return the outcome as a JSON object."""
         differing = sorted(self.differing, key=lambda found: str(found["prefix"]))
         return {"since": self.since, "recordings": self.recordings, "differing": differing}

@@ -63,7 +63,7 @@ class Finding:
         """Read a finding of the app's own diagnosis."""
         return cls(str(found["check"]), Status(found["status"]), str(found["detail"]), found.get("mend"))
 
-    def to_wire(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return the JSON object of `--json`."""
         return {"check": self.check, "status": self.status.value, "detail": self.detail, "mend": self.mend}
 

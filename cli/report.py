@@ -48,7 +48,7 @@ def as_json(examination: Examination) -> str:
     shown = {
         "status": worst(examination.findings).value,
         "url": examination.url,
-        "checks": [finding.to_wire() for finding in examination.findings],
+        "checks": [finding.as_json() for finding in examination.findings],
         "facts": examination.facts,
     }
     return _struck(json.dumps(shown, indent=2, ensure_ascii=False), examination.secrets)

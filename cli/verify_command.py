@@ -106,7 +106,7 @@ async def _verify_all(
             if file is not None and not isinstance(error, UsageError):
                 say(f"{audit.told()}; the same command goes on from there", err=True)
             raise
-    say(json.dumps(audit.to_wire(), indent=2) if as_json else audit.told())
+    say(json.dumps(audit.as_json(), indent=2) if as_json else audit.told())
     audit.forget(file)
     return not audit.differing
 

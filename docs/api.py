@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.openapi import build
-from shared.problems import KINDS, MEDIA_TYPE
-from shared.states import ALLOWED, LEADS_TO, MEANINGS, RETRY_AFTER, State
+from shared.api.openapi import build
+from shared.api.problems import KINDS, MEDIA_TYPE
+from shared.recordings.states import ALLOWED, LEADS_TO, MEANINGS, RETRY_AFTER, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ TARGET = Path(__file__).with_name("api.md")
 _OPENING = """\
 # The HTTP API
 
-<!-- Made by `python -m docs.api` from shared/routes.py, shared/bodies.py, shared/requests.py and shared/states.py. -->
+<!-- Made from the code by `python -m docs.api`; do not edit. -->
 
 The same as OpenAPI 3.1: `GET /api/openapi.json`, which needs no key.
 

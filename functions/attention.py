@@ -4,8 +4,8 @@ from urllib.parse import unquote
 
 import azure.functions as func
 
-from functions.answers import answer, problems_answered
-from shared.services import services
+from functions.http import answer, problems_answered
+from shared.app import services
 
 blueprint = func.Blueprint()
 
@@ -30,4 +30,4 @@ async def settle_attention(req: func.HttpRequest) -> func.HttpResponse:
 async def retry_attention(req: func.HttpRequest) -> func.HttpResponse:
     """Put the work of a finding back."""
     retried = await services().rework.retry(unquote(req.route_params["id"]))
-    return answer(202, retried.to_wire())
+    return answer(202, retried.as_json())

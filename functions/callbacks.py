@@ -2,8 +2,8 @@
 
 import azure.functions as func
 
-from functions.answers import problems_answered
-from shared.services import services
+from functions.http import problems_answered
+from shared.app import services
 
 blueprint = func.Blueprint()
 

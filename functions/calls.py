@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from functions.recording_files import as_received
-from shared.services import services
+from shared.app import services
 
 blueprint = func.Blueprint()
 

@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from shared.services import QUEUE, STORAGE_CONNECTION, services
+from shared.app import QUEUE, STORAGE_CONNECTION, services
 
 blueprint = func.Blueprint()
 

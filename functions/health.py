@@ -2,8 +2,8 @@
 
 import azure.functions as func
 
-from functions.answers import answer, problems_answered
-from shared.services import diagnose, services
+from functions.http import answer, problems_answered
+from shared.app import diagnose, services
 
 blueprint = func.Blueprint()
 
@@ -18,7 +18,7 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
         200 if healthy else 503,
         {
             "status": "ok" if healthy else "failed",
-            "dependencies": {name: finding.to_wire() for name, finding in findings.items()},
+            "dependencies": {name: finding.as_json() for name, finding in findings.items()},
         },
     )
 
@@ -28,4 +28,4 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @problems_answered
 async def diagnostics(req: func.HttpRequest) -> func.HttpResponse:
     """Try everything the app needs, and say what is wrong and how to mend it."""
-    return answer(200, (await diagnose()).to_wire())
+    return answer(200, (await diagnose()).as_json())

@@ -9,6 +9,6 @@ blueprint = func.Blueprint()
 @blueprint.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def openapi_document(req: func.HttpRequest) -> func.HttpResponse:
     """Describe the API as OpenAPI 3.1."""
-    from shared.openapi import document  # noqa: PLC0415 - not needed to index the app
+    from shared.api.openapi import document  # noqa: PLC0415 - not needed to index the app
 
     return func.HttpResponse(document(), mimetype="application/json")

@@ -4,7 +4,7 @@ from typing import Any, List
 
 import azure.functions as func
 
-from shared.services import QUEUE, STORAGE_CONNECTION, services
+from shared.app import QUEUE, STORAGE_CONNECTION, services
 
 blueprint = func.Blueprint()
 

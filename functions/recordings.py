@@ -5,8 +5,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import azure.functions as func
 
-from functions.answers import answer, problems_answered
-from shared.services import services
+from functions.http import answer, problems_answered
+from shared.app import services
 
 blueprint = func.Blueprint()
 

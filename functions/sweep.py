@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from shared.services import services
+from shared.app import services
 
 blueprint = func.Blueprint()
 

@@ -4,8 +4,8 @@ from urllib.parse import unquote
 
 import azure.functions as func
 
-from functions.answers import answer, problems_answered
-from shared.services import services
+from functions.http import answer, problems_answered
+from shared.app import services
 
 blueprint = func.Blueprint()
 
@@ -16,7 +16,7 @@ async def list_archive(req: func.HttpRequest) -> func.HttpResponse:
     """List the recordings that the archive holds, a page at a time."""
     asked = {name: req.params.get(name) for name in ("since", "cursor", "limit")}
     page = await services().listing.page(**asked)
-    return answer(200, page.to_wire())
+    return answer(200, page.as_json())
 
 
 @blueprint.route("recordings/{recordingId}/verify", methods=["POST"])
@@ -25,4 +25,4 @@ async def verify_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Read a recording back and compare it with its manifest."""
     recording_id = unquote(req.route_params["recordingId"])
     report = await services().verification.verify(recording_id, req.params.get("chunk"))
-    return answer(200, report.to_wire())
+    return answer(200, report.as_json())

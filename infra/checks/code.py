@@ -40,8 +40,8 @@ class Code:
     log_events
         Names of the structured log's events.
     settings
-        Names in shared/settings.py; what belongs to a connection in the Functions convention (`NAME__part`) counts as
-        `NAME`.
+        Names in shared/config/settings.py; what belongs to a connection in the Functions convention (`NAME__part`)
+        counts as `NAME`.
     defaults
         A setting's default, where it is a literal or a constant.
     """
@@ -72,7 +72,7 @@ class Code:
                     code.event_types.add(node.value)
                 if (event := _log_event(node)) is not None:
                     code.log_events.add(event)
-            if path == root / "shared" / "settings.py":
+            if path == root / "shared" / "config" / "settings.py":
                 code._add_settings(module, constants)
         return code
 

@@ -91,7 +91,7 @@ def _queries(path: Path, code: Code) -> Iterator[Finding]:
 
 
 def check_settings(root: Path, files: Mapping[Path, BicepFile], code: Code) -> Iterator[Finding]:
-    """Compare the settings of Bicep, local.settings.json.example and docs/deploy.md with shared/settings.py."""
+    """Compare the settings of Bicep, local.settings.json.example and docs/deploy.md with shared/config/settings.py."""
     path = root / "infra/modules/app.bicep"
     app = files.get(path)
     settings = app.of("resource").get("settings") if app else None
@@ -105,9 +105,9 @@ def check_settings(root: Path, files: Mapping[Path, BicepFile], code: Code) -> I
     }.items():
         have = _canonical(names)
         for name in sorted(wanted - have):
-            yield Finding(where, 0, "setting", f"{name} of shared/settings.py is missing")
+            yield Finding(where, 0, "setting", f"{name} of shared/config/settings.py is missing")
         for name in sorted(have - wanted):
-            yield Finding(where, names.get(name, 0), "setting", f"shared/settings.py reads no {name}")
+            yield Finding(where, names.get(name, 0), "setting", f"shared/config/settings.py reads no {name}")
     yield from _connections(path, found, code)
     main, values = files.get(root / "infra/main.bicep"), files.get(root / "infra/main.bicepparam")
     if main is not None:
@@ -146,7 +146,7 @@ def _setting_defaults(main: BicepFile, properties: Node | None, code: Code) -> I
             continue
         given, wanted = string(parameter.value) or text(parameter.value), code.defaults[key]
         if given != wanted:
-            message = f"{parameter.name} defaults to {given}, {key} in shared/settings.py to {wanted}"
+            message = f"{parameter.name} defaults to {given}, {key} in shared/config/settings.py to {wanted}"
             yield Finding(main.path, line(parameter.node), "setting", message)
 
 

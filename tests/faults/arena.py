@@ -19,15 +19,15 @@ from local.azurite import ACCOUNT
 from local.listener import listening
 from local.provisioning import ARCHIVE_CONTAINER, CHUNK_QUEUE, DEAD_LETTER_CONTAINER
 from local.stack import ARCHIVE_TOPIC, Stack, StackOptions
-from shared.attention import Attention
-from shared.catalog import Catalog
-from shared.chunk_queue import ChunkQueue
-from shared.control import Control
-from shared.dead_letters import DeadLetters
-from shared.intake import Intake
-from shared.ledger import TABLE, Ledger
-from shared.origins import TrustedOrigins
-from shared.recovery import Recovery
+from shared.archiving.intake import Intake
+from shared.core.trusted_origins import TrustedOrigins
+from shared.incidents.incidents import Attention
+from shared.recordings.acs_client import Control
+from shared.recovery.sweep import Recovery
+from shared.storage.blobs import Catalog
+from shared.storage.chunk_queue import ChunkQueue
+from shared.storage.dead_letters import DeadLetters
+from shared.storage.ledger import TABLE, Ledger
 from tests.faults.storage_proxy import StorageProxy
 
 if TYPE_CHECKING:

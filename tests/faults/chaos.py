@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from local.acs.faults import FaultKind, FaultOrder
 from local.eventgrid.errors import EventGridError
 from local.eventgrid.faults import FaultOrder as TopicFaultOrder
-from shared.names import safe_name
+from shared.core.blob_names import safe_name
 from tests.faults.aftermath import ARCHIVED, Aftermath, heard_of
 from tests.faults.cell import SPOTS
 from tests.faults.inspection import Inventory, all_differences, complete_count

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from local.acs.faults import FaultOrder
 from local.eventgrid.faults import FaultOrder as TopicFaultOrder
-from shared.names import safe_name
+from shared.core.blob_names import safe_name
 from tests.faults.aftermath import ARCHIVED, Aftermath
 from tests.faults.cell import SPOTS, Cell, Family, Outcome, Stage
 from tests.faults.cells import CELLS

@@ -23,27 +23,27 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from local.acs.server import AcsEmulator, AcsOptions
 from local.clock import Clock
-from shared.archive import Archive
-from shared.attention import Attention
-from shared.catalog import Catalog
-from shared.chunk_queue import ChunkQueue
-from shared.control import Control
-from shared.dead_letters import DeadLetters
-from shared.intake import Intake
-from shared.ledger import Ledger
-from shared.names import safe_name
-from shared.origins import TrustedOrigins
-from shared.recovery import Recovery
-from shared.signing import HmacSigner
-from shared.source import Source
-from shared.transfer import Transfer
+from shared.archiving.chunk_archiver import Archive
+from shared.archiving.intake import Intake
+from shared.core.blob_names import safe_name
+from shared.core.trusted_origins import TrustedOrigins
+from shared.download.client import Source
+from shared.download.signing import HmacSigner
+from shared.incidents.incidents import Attention
+from shared.recordings.acs_client import Control
+from shared.recovery.sweep import Recovery
+from shared.storage.blobs import Catalog
+from shared.storage.chunk_queue import ChunkQueue
+from shared.storage.dead_letters import DeadLetters
+from shared.storage.ledger import Ledger
+from shared.upload.copier import Transfer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from local.azurite import Azurite
-    from shared.ledger import ChunkProgress
+    from shared.storage.ledger import ChunkProgress
 
 SWEEP_EVERY = timedelta(minutes=5)
 

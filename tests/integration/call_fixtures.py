@@ -10,7 +10,7 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 
 from local.stack import CALL_FUNCTION
-from shared.ledger import TABLE, Ledger
+from shared.storage.ledger import TABLE, Ledger
 from tests.integration.waiting import eventually
 
 if TYPE_CHECKING:

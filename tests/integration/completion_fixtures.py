@@ -17,9 +17,8 @@ from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue import TextBase64DecodePolicy, TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from shared.manifest import Manifest
-from shared.services import QUEUE, Services
-from shared.settings import Settings
+from shared.app import QUEUE, Services
+from shared.storage.manifest import Manifest
 from tests.integration.acs_fixtures import Bench, bench
 
 if TYPE_CHECKING:
@@ -146,7 +145,7 @@ async def workshop(azurite: Azurite, **settings: str) -> AsyncIterator[Workshop]
             await queue.clear_messages()
         container = await blobs.create_container(name)
         environment["ACS_CONNECTION_STRING"] = acs.acs.connection_string
-        services = Services(Settings.from_environment(environment))
+        services = Services.from_environment(environment)
         try:
             yield Workshop(acs, services, container, queue)
         finally:

@@ -15,8 +15,8 @@ from azure.core.credentials import AzureKeyCredential
 from azure.data.tables.aio import TableServiceClient
 from openapi_schema_validator import OAS31Validator
 
-from shared.ledger import TABLE, Ledger
-from shared.openapi import build
+from shared.api.openapi import build
+from shared.storage.ledger import TABLE, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,7 +12,7 @@ from local.eventgrid.emulator import EventGridEmulator
 from local.eventgrid.options import EventGridOptions
 from local.eventgrid.schemas import EventSchema, TopicKind
 from local.listener import listening
-from shared.attention import Finding, Kind
+from shared.incidents.incidents import Finding, Kind
 from tests.integration.archive_fixtures import acs_control, finished_recording
 from tests.integration.completion_fixtures import Workshop, event_of, workshop
 from tests.integration.eventgrid_fixtures import Subscriber, subscriber

@@ -10,8 +10,8 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ServiceRequestError
 from azure.storage.blob.aio import BlobClient
 
-from shared.attention import Attention, Finding, Kind
-from shared.errors import TopicUnavailable
+from shared.core.errors import TopicUnavailable
+from shared.incidents.incidents import Attention, Finding, Kind
 from tests.integration.archive_parts import Parts, archive_parts
 from tests.integration.completion_fixtures import MEDIA
 

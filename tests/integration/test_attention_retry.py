@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.attention import Finding, Kind
-from shared.errors import FindingNotFound, NothingToRetry
-from shared.origins import TrustedOrigins
+from shared.core.errors import FindingNotFound, NothingToRetry
+from shared.core.trusted_origins import TrustedOrigins
+from shared.incidents.incidents import Finding, Kind
 from tests.integration.archive_parts import Parts, archive_parts
 from tests.integration.completion_fixtures import MEDIA
 

@@ -13,16 +13,15 @@ import aiohttp
 import pytest
 
 from local.stack import CALL_FUNCTION
-from shared.auto_record import AutoRecord
-from shared.control import Repeatability
-from shared.errors import NothingToRetry, ServiceError, StorageUnavailable
-from shared.events import wire_time
-from shared.ledger import Ledger, Operation
-from shared.names import safe_name
-from shared.recording_policy import parse_policy
-from shared.requests import StartRecording
-from shared.services import Services
-from shared.settings import Settings
+from shared.app import Services
+from shared.core.blob_names import safe_name
+from shared.core.errors import NothingToRetry, ServiceError, StorageUnavailable
+from shared.core.times import iso_time
+from shared.recordings.acs_client import Repeatability
+from shared.recordings.auto_record import AutoRecord
+from shared.recordings.policy import parse_policy
+from shared.recordings.start_request import StartRecording
+from shared.storage.ledger import Ledger, Operation
 from tests.integration.archive_fixtures import acs_control, app
 from tests.integration.call_fixtures import POLICY, event_of, ledger, new_call, recording_host, recordings_of
 from tests.integration.waiting import eventually
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from local.functions_host import FunctionsHost
     from local.stack import Stack
-    from shared.ledger import Facts
+    from shared.storage.ledger import Facts
 
 __all__ = ["acs_control", "app", "ledger", "recording_host"]
 
@@ -49,7 +48,7 @@ async def parts(stack: Stack) -> AsyncIterator[Services]:
         "ARCHIVE_STORAGE": stack.storage,
         "RECORDING_TRUSTED_ORIGINS": "http://127.0.0.1:*",
     }
-    services = Services(Settings.from_environment(environment))
+    services = Services.from_environment(environment)
     yield services
     await services.close()
 
@@ -222,7 +221,7 @@ async def test_whoever_comes_after_a_crash_starts_the_recording(
 ) -> None:
     nothing_asked, asked_and_lost = await secretly.begin(), await secretly.begin()
     for call, started in (nothing_asked, asked_and_lost):
-        claimed_at, repeatability = wire_time(datetime.now(UTC) - MINUTES), str(uuid4())
+        claimed_at, repeatability = iso_time(datetime.now(UTC) - MINUTES), str(uuid4())
         await ledger.reserve(
             "call", call["serverCallId"], eventId=started["id"], claimedAt=claimed_at, repeatabilityId=repeatability
         )

@@ -12,10 +12,10 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from shared.callbacks import BODY_LIMIT, NOT_BEGUN, Callbacks
-from shared.errors import UnknownCallback
-from shared.ledger import Facts, Operation
-from shared.names import safe_name
+from shared.core.blob_names import safe_name
+from shared.core.errors import UnknownCallback
+from shared.recordings.callbacks import BODY_LIMIT, NOT_BEGUN, Callbacks
+from shared.storage.ledger import Facts, Operation
 from tests.integration.archive_fixtures import acs_control, app
 from tests.integration.call_fixtures import ledger, new_call
 from tests.integration.waiting import eventually
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from local.stack import Stack
-    from shared.ledger import Ledger
+    from shared.storage.ledger import Ledger
 
 __all__ = ["acs_control", "app", "ledger"]
 

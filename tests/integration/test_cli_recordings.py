@@ -14,9 +14,9 @@ from uuid import uuid4
 import pytest
 from azure.data.tables.aio import TableServiceClient
 
-from shared.attention import Attention, Finding, Kind
-from shared.catalog import Catalog
-from shared.ledger import TABLE, Ledger
+from shared.incidents.incidents import Attention, Finding, Kind
+from shared.storage.blobs import Catalog
+from shared.storage.ledger import TABLE, Ledger
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.completion_fixtures import event_of
 from tests.integration.doctor_fixtures import Run, recordings

@@ -12,14 +12,14 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables.aio import TableServiceClient
 
-from shared.attention import Attention, Finding, Kind
-from shared.errors import InvalidRequest
-from shared.events import wire_time
-from shared.ledger import TABLE, Ledger, Operation
-from shared.listing import Listing
-from shared.names import safe_name
-from shared.places import Places
-from shared.reindexing import Reindexing, ReindexReport
+from shared.catalogue.listing import Listing
+from shared.core.blob_names import safe_name
+from shared.core.errors import InvalidRequest
+from shared.core.times import iso_time
+from shared.incidents.incidents import Attention, Finding, Kind
+from shared.recovery.reindex import Reindexing, ReindexReport
+from shared.storage.ledger import TABLE, Ledger, Operation
+from shared.storage.places import Places
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.archive_parts import Parts, archive_parts
 from tests.integration.completion_fixtures import MEDIA
@@ -145,7 +145,7 @@ async def test_reindexing_what_is_whole_changes_nothing_and_moves_no_deadline_fo
     truth = await parts.recording()
     await parts.deliver(parts.event(truth))
     name = safe_name(truth["recordingId"])
-    later = wire_time(parts.now() + timedelta(hours=30))
+    later = iso_time(parts.now() + timedelta(hours=30))
     await parts.ledger.learn(name, startedBy="alice", expiresAt=later)
     before = await parts.ledger.read(name)
     [report, _] = await rebuilt(archive, parts.ledger, parts.attention)

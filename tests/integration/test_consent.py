@@ -16,20 +16,19 @@ from azure.data.tables.aio import TableClient
 
 from local import archive
 from local.ports import free_port
-from shared.attention import Attention
-from shared.callbacks import Callbacks
-from shared.catalog import Catalog
-from shared.control import Repeatability
-from shared.intake import Intake
-from shared.ledger import TABLE, Ledger
-from shared.names import safe_name
-from shared.origins import TrustedOrigins
-from shared.places import Places
-from shared.recordings import Recordings
-from shared.reporting_control import ReportingControl
-from shared.requests import parse_start
-from shared.services import Services
-from shared.settings import Settings
+from shared.app import Services
+from shared.archiving.intake import Intake
+from shared.core.blob_names import safe_name
+from shared.core.trusted_origins import TrustedOrigins
+from shared.incidents.incidents import Attention
+from shared.recordings.acs_client import Repeatability
+from shared.recordings.callbacks import Callbacks
+from shared.recordings.reporting_client import ReportingControl
+from shared.recordings.service import Recordings
+from shared.recordings.start_request import parse_start
+from shared.storage.blobs import Catalog
+from shared.storage.ledger import TABLE, Ledger
+from shared.storage.places import Places
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.call_fixtures import BASIS, ledger, new_call, recording_host, recordings_of
 from tests.integration.waiting import eventually
@@ -74,7 +73,7 @@ async def lost_ledger() -> AsyncIterator[Ledger]:
 async def parts_of(stack: Stack) -> AsyncIterator[Services]:
     """The app's parts, in this process, against the stack."""
     settings = {"ACS_CONNECTION_STRING": stack.acs.connection_string, "ARCHIVE_STORAGE": stack.storage}
-    parts = Services(Settings.from_environment(settings))
+    parts = Services.from_environment(settings)
     try:
         yield parts
     finally:

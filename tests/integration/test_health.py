@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from local.ports import free_port
-from shared.services import Services
-from shared.settings import Settings
+from shared.app import Services
 
 if TYPE_CHECKING:
     from local.stack import Stack
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
 async def check(stack: Stack, **changes: str) -> dict[str, Any]:
     """The findings of an app with these settings."""
     settings = {"ACS_CONNECTION_STRING": stack.acs.connection_string, "ARCHIVE_STORAGE": stack.storage, **changes}
-    services = Services(Settings.from_environment(settings))
+    services = Services.from_environment(settings)
     try:
-        return {name: finding.to_wire() for name, finding in (await services.health.check()).items()}
+        return {name: finding.as_json() for name, finding in (await services.health.check()).items()}
     finally:
         await services.close()
 

@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 from azure.data.tables.aio import TableServiceClient
 
-from shared.ledger import Ledger, Operation
-from shared.names import safe_name
+from shared.core.blob_names import safe_name
+from shared.storage.ledger import Ledger, Operation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -14,7 +14,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from local.stack import Stack, StackOptions
-from shared.openapi import build
+from shared.api.openapi import build
 from tests.conftest import QUICK_QUEUE
 
 if TYPE_CHECKING:

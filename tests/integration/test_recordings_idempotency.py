@@ -9,16 +9,16 @@ from uuid import uuid4
 
 import pytest
 
-from shared.events import wire_time
-from shared.idempotency import CRASHED_AFTER
-from shared.ledger import Operation
-from shared.names import safe_name
+from shared.core.blob_names import safe_name
+from shared.core.times import iso_time
+from shared.recordings.idempotency import CRASHED_AFTER
+from shared.storage.ledger import Operation
 from tests.integration.archive_fixtures import acs_control, app
 from tests.integration.recording_fixtures import QUICK, api, call, ledger
 
 if TYPE_CHECKING:
     from local.stack import Stack
-    from shared.ledger import Ledger
+    from shared.storage.ledger import Ledger
     from tests.integration.recording_fixtures import Api
 
 __all__ = ["acs_control", "api", "app", "call", "ledger"]
@@ -109,7 +109,7 @@ async def test_a_start_whose_first_request_crashed_is_taken_over(
     first = await api.start(key=key, serverCallId=call["serverCallId"], **QUICK)
     claims = [(row, facts) async for row, facts in ledger.claims("idempotency") if safe_name(key) in row]
     [(row, facts)] = claims
-    long_ago = wire_time(datetime.now(UTC) - CRASHED_AFTER - timedelta(seconds=1))
+    long_ago = iso_time(datetime.now(UTC) - CRASHED_AFTER - timedelta(seconds=1))
     claimed = f"function key\n{key}"
     assert safe_name(claimed) == row
     await ledger.release("idempotency", claimed)

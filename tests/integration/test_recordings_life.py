@@ -10,9 +10,9 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 
 from local import archive
-from shared.control import Repeatability
-from shared.ledger import Operation
-from shared.names import safe_name
+from shared.core.blob_names import safe_name
+from shared.recordings.acs_client import Repeatability
+from shared.storage.ledger import Operation
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.recording_fixtures import QUICK, a_call, api, call, elsewhere, ledger
 from tests.integration.waiting import eventually
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
     from local.stack import Stack
-    from shared.ledger import Ledger
+    from shared.storage.ledger import Ledger
     from tests.integration.recording_fixtures import Api, Told
 
 __all__ = ["acs_control", "api", "app", "call", "elsewhere", "ledger"]

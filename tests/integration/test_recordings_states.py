@@ -10,11 +10,11 @@ from uuid import uuid4
 
 import pytest
 
-from shared.control import Repeatability
-from shared.events import wire_time
-from shared.ledger import Operation
-from shared.names import safe_name
-from shared.states import State
+from shared.core.blob_names import safe_name
+from shared.core.times import iso_time
+from shared.recordings.acs_client import Repeatability
+from shared.recordings.states import State
+from shared.storage.ledger import Operation
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.recording_fixtures import QUICK, a_call, api, documented_table, elsewhere, ledger
 from tests.integration.waiting import eventually
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from azure.communication.callautomation.aio import CallAutomationClient
 
     from local.stack import Stack
-    from shared.ledger import Ledger
+    from shared.storage.ledger import Ledger
     from tests.integration.recording_fixtures import Api
 
 __all__ = ["acs_control", "api", "app", "elsewhere", "ledger"]
@@ -111,7 +111,7 @@ class World:
     async def expired(self) -> str:
         recording, days_ago = uuid4().hex, datetime.now(UTC) - timedelta(days=3)
         name = safe_name(recording)
-        await self.ledger.learn(name, recordingId=recording, startedAt=wire_time(days_ago))
+        await self.ledger.learn(name, recordingId=recording, startedAt=iso_time(days_ago))
         await self.ledger.record(name, Operation.START, at=days_ago)
         await self.ledger.record(name, Operation.STOP, at=days_ago + timedelta(hours=1))
         return recording

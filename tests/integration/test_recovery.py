@@ -12,8 +12,8 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 
 from local.eventgrid.schemas import cloud_event_from
-from shared.ledger import Operation
-from shared.names import safe_name
+from shared.core.blob_names import safe_name
+from shared.storage.ledger import Operation
 from tests.integration.archive_parts import Parts, archive_parts
 
 if TYPE_CHECKING:

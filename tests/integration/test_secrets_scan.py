@@ -18,7 +18,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from local import archive, ports
 from local.archive import manifest_of
-from shared.callbacks import ROUTE
+from shared.recordings.callbacks import ROUTE
 from tests.integration.archive_fixtures import acs_control, app
 from tests.integration.security_fixtures import parrot
 from tests.integration.test_archive_refusals import forged

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from local import archive
-from shared.names import safe_name
+from shared.core.blob_names import safe_name
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.archive_parts import archive_parts
 from tests.integration.test_archive_refusals import Stranger, forged, publish, stranger

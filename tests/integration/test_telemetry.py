@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from shared import telemetry
-from shared.attention import Finding, Kind
+from shared.core import telemetry
+from shared.incidents.incidents import Finding, Kind
 from tests.integration.completion_fixtures import Workshop, event_of, workshop
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from azure.storage.blob import BlobBlock
 
-from shared.errors import ArchiveConflict, Handover, Retryable, SourceChanged, SourceNotReady
-from shared.transfer import Transfer
+from shared.core.errors import ArchiveConflict, Handover, Retryable, SourceChanged, SourceNotReady
+from shared.upload.copier import Transfer
 from tests.integration.transfer_fixtures import Damages, LosesAnswer, Refuses, copy, digests, open_store, read
 from tests.source_server import Answers, Cuts, SourceServer, Stalls, recording
 

@@ -13,11 +13,11 @@ from unittest.mock import patch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared import pipeline
-from shared.blocks import MIB
-from shared.errors import Retryable
-from shared.pacing import Pace
-from shared.transfer import Transfer
+from shared.core.errors import Retryable
+from shared.upload import pipeline
+from shared.upload.block_plan import MIB
+from shared.upload.concurrency import Pace
+from shared.upload.copier import Transfer
 from tests.integration.transfer_fixtures import (
     Damages,
     LosesAnswer,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobClient
 
     from local.azurite import Azurite
-    from shared.transfer import Copied
+    from shared.upload.copier import Copied
     from tests.integration.transfer_fixtures import StorageFault
     from tests.source_server import Fault
 

@@ -13,10 +13,10 @@ from urllib.parse import quote
 import pytest
 from azure.storage.blob import BlobBlock, ContentSettings
 
-from shared.errors import InvalidRequest, NotArchived
-from shared.ledger import TABLE
-from shared.manifest import ArchivedChunk, Manifest, MediaFile, MetadataFile
-from shared.verification import Verification
+from shared.archiving.verification import Verification
+from shared.core.errors import InvalidRequest, NotArchived
+from shared.storage.ledger import TABLE
+from shared.storage.manifest import ArchivedChunk, Manifest, MediaFile, MetadataFile
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.completion_fixtures import Workshop, event_of, workshop
 from tests.integration.waiting import eventually

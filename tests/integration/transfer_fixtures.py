@@ -15,10 +15,10 @@ from aiohttp import web
 from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 from yarl import URL
 
-from shared.media import Format
-from shared.origins import TrustedOrigins
-from shared.source import Source
-from shared.transfer import Copied, Transfer
+from shared.core.media_formats import Format
+from shared.core.trusted_origins import TrustedOrigins
+from shared.download.client import Source
+from shared.upload.copier import Copied, Transfer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

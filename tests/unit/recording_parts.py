@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError, ServiceRequestError
 
-from shared.catalog import NO_MANIFEST, ManifestVersion
-from shared.control import Recording
-from shared.errors import ManifestUnreadable, ServiceError
-from shared.ledger import Ledger
-from shared.manifest import ArchivedChunk, Manifest, MediaFile, Status
-from shared.places import Places
-from shared.recordings import Recordings
+from shared.core.errors import ManifestUnreadable, ServiceError
+from shared.recordings.acs_client import Recording
+from shared.recordings.service import Recordings
+from shared.storage.blobs import NO_MANIFEST, ManifestVersion
+from shared.storage.ledger import Ledger
+from shared.storage.manifest import ArchivedChunk, Manifest, MediaFile, Status
+from shared.storage.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
     from azure.storage.blob.aio import ContainerClient
 
-    from shared.catalog import Catalog
-    from shared.control import Control, Repeatability
-    from shared.requests import StartRecording
+    from shared.recordings.acs_client import Control, Repeatability
+    from shared.recordings.start_request import StartRecording
+    from shared.storage.blobs import Catalog
 
 NOW = datetime(2026, 11, 22, 9, 15, tzinfo=UTC)
 RETENTION = timedelta(hours=24)

@@ -1,57 +1,62 @@
-"""The lines between the rooms, as docs/architecture.md draws them."""
+"""The direction of imports, and the links between the documents."""
 
 from __future__ import annotations
 
-import ast
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def imports(room: str) -> Iterator[tuple[str, str]]:
-    """Each import of a room's modules: the module's path, and what it imports."""
-    for path in sorted((ROOT / room).rglob("*.py")):
-        if "node_modules" in path.parts:
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            match node:
-                case ast.Import():
-                    for alias in node.names:
-                        yield str(path.relative_to(ROOT)), alias.name
-                case ast.ImportFrom(module=str(module)):
-                    yield str(path.relative_to(ROOT)), module
+CONFIGURATION = ROOT / "pyproject.toml"
+
+
+def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"],
+        cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_imports_go_one_way() -> None:
+    checked = lint_imports(ROOT)
+    assert checked.returncode == 0, checked.stdout
+    assert " 0 broken" in checked.stdout
 
 
 @pytest.mark.parametrize(
-    ("room", "forbidden"),
+    ("module", "statement", "contract"),
     [
-        ("shared", ("azure.functions", "functions", "local", "cli", "tests")),
-        ("functions", ("local", "cli", "tests")),
-        ("cli", ("shared", "functions", "local", "tests", "azure.functions")),
-        ("local", ("shared", "functions", "cli", "tests")),
+        ("shared/core/limits.py", "from shared.storage import ledger", "Packages of shared import only"),
+        ("shared/core/limits.py", "if False:\n    from shared import app", "Packages of shared"),
+        ("shared/recordings/states.py", "import shared.archiving.intake", "Packages of shared import only"),
+        ("shared/upload/digests.py", "import shared.events.chunk_message", "The copy engine and the settings"),
+        ("shared/config/connections.py", "import shared.download.signing", "Settings stand on core alone"),
+        ("shared/storage/table.py", "import shared.download.signing", "Only archiving copies files"),
+        ("shared/upload/changes.py", "import shared.upload.pipeline", "No circles among modules"),
+        ("shared/api/problems.py", "import functions.http", "shared knows nothing of what uses it"),
+        ("functions/http.py", "import cli.api", "Triggers know shared only"),
+        ("cli/api.py", "import shared.core.times", "The operators' command knows the HTTP API"),
+        ("local/clock.py", "import shared.core.times", "The local stack runs the app"),
     ],
-)
-def test_a_room_imports_nothing_of(room: str, forbidden: tuple[str, ...]) -> None:
-    wrong = [
-        (path, name)
-        for path, name in imports(room)
-        if any(name == other or name.startswith(f"{other}.") for other in forbidden)
-    ]
-    assert wrong == []
-
-
-def test_the_map_names_every_module_of_shared_and_no_other() -> None:
-    page = (ROOT / "docs/architecture.md").read_text()
-    table = page.partition("In `shared/` a module")[2].partition("## The way of one event")[0]
-    modules = {path.stem for path in (ROOT / "shared").glob("*.py")} - {"__init__"}
-    assert set(re.findall(r"`(\w+)`", table)) == modules
+)  # fmt: skip
+def test_an_import_the_other_way_is_found(tmp_path: Path, module: str, statement: str, contract: str) -> None:
+    for package in ("shared", "functions", "cli", "local"):
+        shutil.copytree(
+            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("node_modules", "__pycache__")
+        )
+    shutil.copy(CONFIGURATION, tmp_path)
+    path = tmp_path / module
+    path.write_text(f"{path.read_text()}\n{statement}\n")
+    checked = lint_imports(tmp_path)
+    assert checked.returncode == 1
+    assert re.search(rf"^{re.escape(contract)}[^\n]*\n?[^\n]*BROKEN", checked.stdout, re.MULTILINE), checked.stdout
 
 
 def test_every_page_that_is_linked_exists() -> None:

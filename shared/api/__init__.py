@@ -1,0 +1,1 @@
+"""The HTTP API: its routes, its errors and its OpenAPI document."""

@@ -1,0 +1,199 @@
+"""The intake: takes the service's events in, and says what must be archived.
+
+`Intake.announce` runs within Event Grid's 30 seconds: it keeps the event, notes in the manifest what must arrive, and
+returns one message a chunk. It can be repeated, run twice at once, or be cut off anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.core import blob_names, limits, log, telemetry
+from shared.core.errors import InvalidEvent, ManifestUnreadable, UntrustedOrigin
+from shared.core.times import iso_time
+from shared.events.chunk_message import ChunkMessage
+from shared.events.recording_files import check_event, parse_recording_files
+from shared.incidents.incidents import Finding, Kind, unreadable
+from shared.storage.blobs import NO_MANIFEST, storage_errors_told
+from shared.storage.consent import keep_consent
+from shared.storage.ledger import best_effort
+from shared.storage.manifest import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from shared.core.errors import ArchiverError
+    from shared.core.trusted_origins import TrustedOrigins
+    from shared.events.recording_files import Chunk, RecordingFiles
+    from shared.incidents.incidents import Attention
+    from shared.storage.blobs import Catalog
+    from shared.storage.ledger import Ledger
+    from shared.storage.manifest import ConsentFile
+
+
+class Intake:
+    """Takes events in.
+
+    Parameters
+    ----------
+    catalog, ledger
+        The archive's bookkeeping.
+    attention
+        Told of what cannot be archived.
+    origins
+        Where files may be read from.
+    retention
+        How long the service keeps files.
+    resource_id
+        Azure id of the resource whose events are taken; None takes everybody's.
+    now
+        The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        ledger: Ledger,
+        attention: Attention,
+        *,
+        origins: TrustedOrigins,
+        retention: timedelta,
+        resource_id: str | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._catalog = catalog
+        self._ledger = ledger
+        self._attention = attention
+        self._origins = origins
+        self._retention = retention
+        self._resource_id = resource_id
+        self._now = now
+
+    async def announce(self, event: Mapping[str, Any]) -> list[str]:
+        """Take in an event and return the queue's messages, one for each chunk that is not archived yet.
+
+        An event, or a chunk of one, that cannot be archived is kept under `attention/` with the reason.
+
+        Parameters
+        ----------
+        event
+            The event's JSON object, in either schema.
+
+        Raises
+        ------
+        StorageUnavailable
+            Nothing is lost as long as the event comes again.
+        """
+        # A publisher's trace (CloudEvents' extension of that name) goes on here; else the platform's for this delivery.
+        caused_by = event.get("traceparent")
+        parent = caused_by if isinstance(caused_by, str) else None
+        with storage_errors_told(), telemetry.span("recording.announce", parent=parent):
+            return await self._announce(event)
+
+    async def _announce(self, event: Mapping[str, Any]) -> list[str]:
+        try:
+            check_event(event, self._resource_id)
+            files = parse_recording_files(event, self._now())
+        except InvalidEvent as error:
+            await self._refuse(event, error)
+            return []
+        with log.fields(recordingId=files.recording_id, callId=files.call_id, eventId=files.event_id):
+            refused = {chunk.document_id: fault for chunk in files.chunks if (fault := self._untrusted(chunk))}
+            if refused:
+                await self._refuse(event, next(iter(refused.values())), documents=list(refused))
+            chunks = [chunk for chunk in files.chunks if chunk.document_id not in refused]
+            if not chunks:
+                return []
+            files = replace(files, chunks=tuple(chunks))
+            prefix, is_new = await self._catalog.locate(files)
+            await self._catalog.keep_event(prefix, files.event_id, event)
+            consent = await self._consent(files, prefix)
+            try:
+                manifest = await self._catalog.update_manifest(
+                    prefix, lambda known: known.announced(files, consent), NO_MANIFEST if is_new else None
+                )
+            except ManifestUnreadable as error:
+                # The files cannot be had again, and do not wait for an operator.
+                await self._attention.report(unreadable(prefix, error))
+                manifest = Manifest()
+            messages = [self._message(prefix, files, chunk) for chunk in chunks if not manifest.holds(chunk)]
+            log.info("recording.announced", prefix=prefix, chunks=len(chunks), waiting=len(messages))
+            return [message.to_json() for message in messages]
+
+    async def _consent(self, files: RecordingFiles, prefix: str) -> ConsentFile | None:
+        """Note in the ledger where the recording lies, then look there for the consent that came with its start.
+
+        In this order, so that a start that is noted only now either is seen here, or sees the place (`shared.consent`).
+        """
+        name = blob_names.ledger_name(files.recording_id, prefix)
+        await best_effort(
+            self._ledger.learn(
+                name,
+                recordingId=files.recording_id,
+                prefix=prefix,
+                expiresAt=iso_time(files.event_time + self._retention),
+            )
+        )
+        facts = await best_effort(self._ledger.read(name))
+        if facts is None:
+            await self._report_unread(files, prefix)
+            return None
+        told = facts.text("consent")
+        return await keep_consent(self._catalog, prefix, told) if told is not None else None
+
+    async def _report_unread(self, files: RecordingFiles, prefix: str) -> None:
+        """Report that nobody can say whether there is a consent: the media goes on, and must not lose it unnoticed."""
+        await self._attention.report(
+            Finding(
+                kind=Kind.CONSENT,
+                identifier=files.recording_id or prefix,
+                reason="the ledger could not be read, so a consent that came with the start is not archived: "
+                "deliver the event again when the ledger is back",
+                recording_id=files.recording_id,
+                prefix=prefix,
+                evidence={"eventId": files.event_id},
+            )
+        )
+
+    def _untrusted(self, chunk: Chunk) -> UntrustedOrigin | None:
+        try:
+            self._origins.check(chunk.content_location)
+            self._origins.check(chunk.metadata_location)
+            if chunk.delete_location is not None:
+                self._origins.check(chunk.delete_location)
+        except UntrustedOrigin as error:
+            return error
+        return None
+
+    def _message(self, prefix: str, files: RecordingFiles, chunk: Chunk) -> ChunkMessage:
+        return ChunkMessage(
+            prefix=prefix,
+            recording_id=files.recording_id,
+            call_id=files.call_id,
+            chunk=chunk,
+            format=files.format,
+            expires_at=files.event_time + self._retention,
+            due_at=self._now(),
+            traceparent=telemetry.traceparent(),
+        )
+
+    async def _refuse(self, event: Mapping[str, Any], error: ArchiverError, documents: list[str] | None = None) -> None:
+        """Keep an event that cannot be archived; `documents` are the chunks at fault where the rest goes on."""
+        identifier, kept = limits.identifier_of(event), limits.evidence_of(event)
+        log.error("event.refused", eventId=identifier, documents=len(documents or ()) or None, reason=str(error))
+        await self._attention.report(
+            Finding(
+                kind=Kind.EVENT,
+                identifier=identifier,
+                reason=str(error),
+                error=type(error).__name__,
+                expires_at=self._now() + self._retention,
+                evidence={
+                    **({"documents": documents} if documents else {}),
+                    **({} if kept is event else {"cut": True}),
+                    "event": kept,
+                },
+            )
+        )

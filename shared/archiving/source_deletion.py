@@ -1,0 +1,120 @@
+"""What follows once a chunk is archived: the world hears of it, and the service's copy goes, where that is wanted.
+
+Both come after the manifest's commit, and are done again when the message comes again: nothing is copied a second time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from shared.core import log, telemetry
+from shared.core.errors import ArchiveConflict, SourceNotReady, SourceRefused, SourceUnavailable
+from shared.core.times import iso_time
+from shared.download.response import GONE
+from shared.events.metadata_file import METADATA_LIMIT
+from shared.storage.manifest import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.archiving.publisher import Announcer
+    from shared.archiving.verification import Verification
+    from shared.download.client import Source
+    from shared.events.chunk_message import ChunkMessage
+    from shared.events.recording_files import Chunk
+    from shared.storage.blobs import Catalog
+    from shared.storage.manifest import ArchivedChunk, Manifest
+
+
+class Completion:
+    """Announces recordings that are whole, and deletes sources that are archived.
+
+    Parameters
+    ----------
+    catalog
+        Keeps the manifest.
+    verification
+        Reads archived chunks back.
+    source
+        Where files are deleted.
+    announcer
+        Publishes; None where nobody wants to hear.
+    delete_sources
+        Whether the service's copies are deleted.
+    now
+        The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        verification: Verification,
+        source: Source,
+        *,
+        announcer: Announcer | None = None,
+        delete_sources: bool = False,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._catalog = catalog
+        self._verification = verification
+        self._source = source
+        self._announcer = announcer
+        self._delete_sources = delete_sources
+        self._now = now
+
+    async def follow(self, message: ChunkMessage, manifest: Manifest) -> None:
+        """Do what follows; the manifest holds the message's chunk.
+
+        Raises
+        ------
+        TopicUnavailable
+            The announcement may not have been heard.
+        SourceUnavailable, SourceNotReady
+            The service did not delete its copy.
+        ArchiveConflict
+            What was read back is not what the manifest says, or not what the service has; its copy was left alone.
+        """
+        if self._announcer is not None and manifest.status is Status.COMPLETE:
+            await self._announcer.archived(message.prefix, manifest)
+        archived = manifest.chunk(message.chunk.index)
+        if self._delete_sources and archived is not None and archived.source_deleted_at is None:
+            try:
+                await self._delete(message, archived)
+            except (SourceUnavailable, SourceNotReady) as error:
+                if self._now() < message.expires_at:
+                    raise
+                log.info("source.kept", reason=f"its time is over; last the service said: {error}")
+
+    async def _delete(self, message: ChunkMessage, archived: ArchivedChunk) -> None:
+        chunk = message.chunk
+        if chunk.delete_location is None:
+            log.info("source.kept", reason="the event names no deleteLocation")
+            return
+        if self._now() >= message.expires_at:
+            log.info("source.kept", reason="its time is over: the service has deleted it, or will")
+            return
+        with telemetry.span("source.delete", documentId=chunk.document_id):
+            differences = [
+                *await self._verification.differences(message.prefix, archived),
+                *await self._changes(chunk, archived),
+            ]
+            if differences:
+                raise ArchiveConflict(f"the source was not deleted, because of chunk {chunk.index}: {differences[0]}")
+            await self._source.delete(chunk.delete_location)
+        at = iso_time(self._now())
+        await self._catalog.update_manifest(message.prefix, lambda known: known.source_deleted(chunk, at))
+        log.info("source.deleted", chunk=chunk.index)
+
+    async def _changes(self, chunk: Chunk, archived: ArchivedChunk) -> list[str]:
+        """Return how the metadata at the service differs from what is archived: another worker may have been first."""
+        try:
+            metadata = await self._source.read(chunk.metadata_location, limit=METADATA_LIMIT)
+        except SourceRefused as error:
+            if error.status in GONE:
+                return []
+            raise
+        if archived.metadata is not None and hashlib.sha256(metadata).hexdigest() == archived.metadata.sha256:
+            return []
+        return ["the service's metadata file is not the one that is archived"]

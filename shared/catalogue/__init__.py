@@ -1,0 +1,1 @@
+"""Finding recordings in the archive."""

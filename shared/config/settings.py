@@ -1,0 +1,290 @@
+"""The app's settings, read from the environment and checked together.
+
+Every fault is found in one go and named in one message with its mend, so that an operator mends a deployment once.
+Only the standard library is imported: this runs at every cold start.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from shared.config.connections import Service, Storage, Topic
+from shared.core.errors import SettingsError
+from shared.core.trusted_origins import TrustedOrigins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+DEFAULT_TRUSTED_ORIGINS = (
+    "https://*.asm.skype.com,https://*.asyncgw.teams.microsoft.com,https://*.ams.gov.teams.microsoft.us"
+)
+"""The hosts that serve recordings, as the service's own SDK lists them."""
+
+_RESOURCE_ID = re.compile(
+    r"/subscriptions/[^/]+/resourcegroups/[^/]+/providers/microsoft\.communication/communicationservices/[^/]+",
+    re.IGNORECASE,
+)
+_CONTAINER_NAME = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the app is told from outside.
+
+    Attributes
+    ----------
+    service
+        The Azure Communication Services resource.
+    storage
+        The archive's account.
+    container
+        The archive's blob container.
+    retention_hours
+        How long the service keeps a recording's files.
+    trusted_origins
+        Where credentials may be sent.
+    origin_patterns
+        The same as it was given, for diagnostics.
+    block_mib
+        Size of the blocks a file is copied in, MiB.
+    concurrency
+        Most connections one copy uses at a time.
+    retry_seconds
+        How long to wait after a chunk's first failed try, seconds.
+    expected_event_minutes
+        How long after a recording's end its event may take before somebody is told.
+    dead_letter_container
+        Where Event Grid keeps the events that it could not deliver.
+    delete_source
+        Whether the service's copy is deleted once a chunk is archived and read back.
+    topic
+        Where the archive's own events go; None where nobody wants them.
+    public_base_url
+        Where the app can be reached from outside, without a trailing slash; None turns state callbacks off.
+    auto_record
+        Which calls are recorded automatically: `off`, `all`, or the path of a policy file from the app's root.
+    require_consent
+        Whether a start must come with the participants' consent.
+    resource_id
+        The service's Azure id, whose events alone are taken; None takes everybody's.
+    """
+
+    service: Service
+    storage: Storage
+    container: str
+    retention_hours: float
+    trusted_origins: TrustedOrigins
+    block_mib: int
+    concurrency: int
+    retry_seconds: int
+    expected_event_minutes: int
+    dead_letter_container: str
+    delete_source: bool = False
+    topic: Topic | None = None
+    public_base_url: str | None = None
+    auto_record: str = "off"
+    require_consent: bool = False
+    resource_id: str | None = None
+    origin_patterns: tuple[str, ...] = ()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the settings; `environment` is `os.environ` or the like.
+
+        Raises
+        ------
+        SettingsError
+            Something is missing or wrong; the message has one line a fault.
+        """
+        reader = _Reader(environment)
+        settings = cls(
+            service=reader.service(),
+            storage=reader.storage(),
+            container=reader.text("ARCHIVE_CONTAINER", "recordings", _container_name),
+            retention_hours=reader.number("RECORDING_RETENTION_HOURS", 24, low=1, high=48),
+            trusted_origins=reader.origins("RECORDING_TRUSTED_ORIGINS", DEFAULT_TRUSTED_ORIGINS),
+            block_mib=reader.number("COPY_BLOCK_MIB", 8, low=1, high=100),
+            concurrency=reader.number("COPY_CONCURRENCY", 8, low=1, high=64),
+            retry_seconds=reader.number("RETRY_SECONDS", 15, low=1, high=300),
+            expected_event_minutes=reader.number("EXPECTED_EVENT_MINUTES", 60, low=1, high=1440),
+            dead_letter_container=reader.text("DEAD_LETTER_CONTAINER", "dead-letters", _container_name),
+            delete_source=reader.flag("DELETE_SOURCE_AFTER_ARCHIVE", "false"),
+            topic=reader.topic(),
+            public_base_url=reader.public_base_url(),
+            auto_record=reader.text("AUTO_RECORD", "off", lambda _: None),
+            require_consent=reader.flag("REQUIRE_CONSENT", "false"),
+            resource_id=reader.resource_id(),
+            origin_patterns=reader.parts("RECORDING_TRUSTED_ORIGINS", DEFAULT_TRUSTED_ORIGINS),
+        )
+        if reader.faults:
+            raise SettingsError(*reader.faults)
+        return settings
+
+
+class _Reader:
+    """Reads settings one by one and keeps the faults it meets."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.faults: list[str] = []
+
+    def _get(self, name: str) -> str:
+        return self._environment.get(name, "").strip()
+
+    def text(self, name: str, default: str, check: Callable[[str], str | None]) -> str:
+        value = self._get(name) or default
+        if fault := check(value):
+            self.faults.append(f"{name} {fault}")
+        return value
+
+    def number(self, name: str, default: int, *, low: int, high: int) -> int:
+        value = self._get(name) or str(default)
+        if not re.fullmatch(r"\d{1,9}", value) or not low <= int(value) <= high:
+            self.faults.append(f"{name} is {value!r}; it takes a whole number from {low} to {high}")
+            return default
+        return int(value)
+
+    def flag(self, name: str, default: str) -> bool:
+        value = (self._get(name) or default).lower()
+        if value not in {"true", "false"}:
+            self.faults.append(f"{name} is {value!r}; it takes true or false")
+        return value == "true"
+
+    def parts(self, name: str, default: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in (self._get(name) or default).split(",") if part.strip())
+
+    def origins(self, name: str, default: str) -> TrustedOrigins:
+        try:
+            return TrustedOrigins(self.parts(name, default))
+        except ValueError as error:
+            self.faults.append(f"{name}: {error}")
+            return TrustedOrigins(())
+
+    def service(self) -> Service:
+        endpoint, connection_string = self._get("ACS_ENDPOINT"), self._get("ACS_CONNECTION_STRING")
+        if connection_string:
+            if endpoint:
+                self.faults.append(
+                    "ACS_ENDPOINT and ACS_CONNECTION_STRING are both set; keep ACS_ENDPOINT to use a managed "
+                    "identity, or ACS_CONNECTION_STRING to use an access key"
+                )
+            parts = {key.strip().lower(): value for key, _, value in _pairs(connection_string)}
+            endpoint, access_key = parts.get("endpoint", ""), parts.get("accesskey", "")
+            if not _is_url(endpoint) or not _is_base64(access_key):
+                self.faults.append(
+                    "ACS_CONNECTION_STRING is not of the form endpoint=https://<resource>.communication.azure.com/;"
+                    "accesskey=<key>; copy it from the resource's Keys page"
+                )
+            return Service(endpoint.rstrip("/"), access_key)
+        if not endpoint:
+            self.faults.append(
+                "ACS_ENDPOINT is not set; give the resource's address, such as "
+                "https://<resource>.communication.azure.com, or set ACS_CONNECTION_STRING"
+            )
+        elif not _is_url(endpoint):
+            self.faults.append(
+                f"ACS_ENDPOINT is {endpoint!r}; it takes an address such as https://<resource>.communication.azure.com"
+            )
+        return Service(endpoint.rstrip("/"), None)
+
+    def storage(self) -> Storage:
+        connection_string = self._get("ARCHIVE_STORAGE")
+        if connection_string:
+            keys = {key.strip().lower() for key, _, _ in _pairs(connection_string)}
+            if not keys & {"accountname", "usedevelopmentstorage", "blobendpoint"}:
+                self.faults.append(
+                    "ARCHIVE_STORAGE is not a storage connection string; copy it from the account's keys"
+                )
+            return Storage(connection_string)
+        addresses = {}
+        for service in ("blob", "queue", "table"):
+            name = f"ARCHIVE_STORAGE__{service}ServiceUri"
+            value = addresses[service] = self._get(name)
+            if value and not _is_url(value):
+                self.faults.append(
+                    f"{name} is {value!r}; it takes an address such as https://<account>.{service}.core.windows.net"
+                )
+        missing = [f"ARCHIVE_STORAGE__{service}ServiceUri" for service, value in addresses.items() if not value]
+        if missing:
+            self.faults.append(
+                f"{' and '.join(missing)} not set; give the archive account's addresses, "
+                "or a connection string in ARCHIVE_STORAGE"
+            )
+        return Storage(
+            None,
+            addresses["blob"],
+            addresses["queue"],
+            addresses["table"],
+            self._get("ARCHIVE_STORAGE__clientId") or None,
+        )
+
+    def public_base_url(self) -> str | None:
+        value = self._get("PUBLIC_BASE_URL").rstrip("/")
+        if value and not _is_public(value):
+            self.faults.append(
+                f"PUBLIC_BASE_URL is {value!r}; it takes the app's own address such as "
+                "https://<app>.azurewebsites.net, with http for this machine only"
+            )
+        return value or None
+
+    def resource_id(self) -> str | None:
+        value = self._get("ACS_RESOURCE_ID").rstrip("/")
+        if value and not _RESOURCE_ID.fullmatch(value):
+            self.faults.append(
+                f"ACS_RESOURCE_ID is {value!r}; it takes the Communication Services resource's Azure id, "
+                "/subscriptions/…/providers/Microsoft.Communication/communicationServices/<name>"
+            )
+        return value or None
+
+    def topic(self) -> Topic | None:
+        endpoint, key = self._get("ARCHIVE_TOPIC_ENDPOINT"), self._get("ARCHIVE_TOPIC_KEY") or None
+        if not endpoint:
+            if key:
+                self.faults.append("ARCHIVE_TOPIC_KEY is set without ARCHIVE_TOPIC_ENDPOINT, the topic that it opens")
+            return None
+        if not _is_url(endpoint):
+            self.faults.append(
+                f"ARCHIVE_TOPIC_ENDPOINT is {endpoint!r}; it takes a topic's address such as "
+                "https://<topic>.<region>-1.eventgrid.azure.net/api/events"
+            )
+        elif key is None and not endpoint.lower().startswith("https:"):
+            self.faults.append(
+                "ARCHIVE_TOPIC_ENDPOINT is not https, so no identity's token may go there; give a local topic's key in "
+                "ARCHIVE_TOPIC_KEY"
+            )
+        return Topic(endpoint, key)
+
+
+def _pairs(connection_string: str) -> list[tuple[str, str, str]]:
+    return [part.partition("=") for part in connection_string.split(";") if part.strip()]
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        return False
+
+
+def _is_public(value: str) -> bool:
+    parts = urlsplit(value) if _is_url(value) and not re.search(r"[?#\s]", value) else None
+    return parts is not None and (parts.scheme == "https" or parts.hostname in {"127.0.0.1", "localhost"})
+
+
+def _is_base64(value: str) -> bool:
+    try:
+        return bool(base64.b64decode(value, validate=True))
+    except binascii.Error:
+        return False
+
+
+def _container_name(value: str) -> str | None:
+    if _CONTAINER_NAME.fullmatch(value):
+        return None
+    return f"is {value!r}; a container's name has 3 to 63 lower-case letters, digits and single hyphens"

@@ -1,0 +1,1 @@
+"""What every other package may use: errors, times, names, limits, logging and telemetry."""

@@ -1,0 +1,311 @@
+"""Every way the app can fail, and what each failure asks of the caller.
+
+ArchiverError
+├── SettingsError          the app is set up wrongly: nothing works until an operator mends it
+├── InvalidRequest         a caller's request is wrong; names the field
+├── RecordingNotFound      an id is none that the service gives out
+├── NotArchived            the archive has no such recording
+├── FindingNotFound        nothing that an operator has to look at has this id
+├── NothingToRetry         a finding's work cannot be put back; says why
+├── BodyTooLarge           a request's body is longer than is read
+├── UnknownCallback        a state callback came to an address that was never given out
+├── ConsentRequired        a recording may not be started without the participants' consent
+├── IdempotencyConflict    an Idempotency-Key was used for another request before
+├── WrongState             an operation makes no sense in the recording's state; names it
+├── InvalidEvent           an event is not one that can be archived; says why
+├── ServiceError           Azure Communication Services refused an operation; keeps its code and message
+└── CopyError              a chunk's file could not be archived
+    ├── Retryable          the source or the storage will come back: try again later
+    │   ├── SourceUnavailable    no answer, 429, 5xx, 401, a cut or stalled body; may carry `retry_after`
+    │   │   └── SourceRefused        a status that is no file; has it
+    │   ├── SourceNotReady       an answer that is not the file yet: zero bytes, an HTML page, another format
+    │   ├── SourceChanged        the file changed while it was being read
+    │   │   └── SourceEnded          it is shorter than it was said to be
+    │   ├── StorageUnavailable   the archive's own storage refused, or did not answer
+    │   ├── ManifestUnreadable   a manifest in the archive is none that the app wrote: an operator brings it back
+    │   ├── BlocksLost           staged blocks are gone: another worker committed, or the service discarded them
+    │   ├── Handover             the invocation's time is over; what is staged is kept
+    │   └── TopicUnavailable     the topic for the archive's own events refused, or did not answer
+    ├── Permanent          trying again changes nothing: an operator has to look
+    │   ├── UntrustedOrigin      the file, or a redirect, is somewhere credentials must not go
+    │   └── ArchiveConflict      another file is archived under this name already; it is kept
+    └── Expired            the service has deleted the file: too late
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+ALREADY_RECORDING = "8553"
+"""The service's code for a start in a call that is being recorded."""
+
+
+class ArchiverError(Exception):
+    """Base of everything the app raises on purpose. Messages carry no secrets: the platform sends them to callers."""
+
+
+class SettingsError(ArchiverError):
+    """The app's settings are wrong.
+
+    Parameters
+    ----------
+    faults
+        What is wrong, each with the setting's name and the fix.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("the app's settings are wrong:" + "".join(f"\n  - {fault}" for fault in faults))
+        self.faults = faults
+
+
+class Fault(NamedTuple):
+    """What is wrong with one field of a request; the path is a JSON pointer without its first slash."""
+
+    path: str
+    detail: str
+
+
+class InvalidRequest(ArchiverError):  # noqa: N818 - named for what it is, as HTTP names it
+    """A caller's request is wrong.
+
+    Parameters
+    ----------
+    detail
+        What is wrong and how to mend it.
+    field
+        The request's field at fault, by its name on the wire, where one can be named.
+    faults
+        Every fault of the body.
+    """
+
+    def __init__(self, detail: str, *, field: str | None = None, faults: tuple[Fault, ...] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        self.faults = faults
+
+
+class RecordingNotFound(ArchiverError):  # noqa: N818
+    """Nobody knows such a recording: the id is none that the service gives out."""
+
+    def __init__(self) -> None:
+        super().__init__("this is no recordingId: the service's consist of letters, digits and -_=+/.~")
+
+
+class NotArchived(ArchiverError):  # noqa: N818
+    """The archive has no such recording."""
+
+    def __init__(self) -> None:
+        super().__init__("the archive has no recording with this id; GET /api/archive lists those it has")
+
+
+class FindingNotFound(ArchiverError):  # noqa: N818
+    """Nothing that an operator has to look at has this id."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing has this id; GET /api/attention lists what there is")
+
+
+class NothingToRetry(ArchiverError):  # noqa: N818
+    """A finding's work cannot be put back; the message says why, and what to do instead."""
+
+
+class BodyTooLarge(ArchiverError):  # noqa: N818
+    """A request's body is longer than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is longer than the {limit} bytes that are read")
+
+
+class UnknownCallback(ArchiverError):  # noqa: N818
+    """A state callback came to an address that was never given out."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such callback address")
+
+
+class ConsentRequired(ArchiverError):  # noqa: N818
+    """A recording may not be started without the participants' consent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this deployment requires consent (REQUIRE_CONSENT): "
+            "give consent {basis, obtainedFrom, obtainedAt, reference} with the start"
+        )
+        self.field = "consent"
+
+
+class IdempotencyConflict(ArchiverError):  # noqa: N818
+    """An Idempotency-Key was used for another request before."""
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used for another request; use a new key for a new request")
+
+
+class WrongState(ArchiverError):  # noqa: N818
+    """An operation makes no sense in the recording's state.
+
+    Parameters
+    ----------
+    operation
+        What was asked for.
+    state
+        The state the recording is in.
+    """
+
+    def __init__(self, operation: str, state: str) -> None:
+        super().__init__(f"a recording that is {state} cannot be asked to {operation}")
+        self.operation = operation
+        self.state = state
+
+
+class InvalidEvent(ArchiverError):  # noqa: N818
+    """An event is not one that can be archived; the message says why."""
+
+
+class ServiceError(ArchiverError):
+    """Azure Communication Services refused an operation.
+
+    Parameters
+    ----------
+    status
+        HTTP status of the service's answer.
+    code, message
+        The service's own, from its error body.
+    retry_after
+        Seconds after which the service asks to be tried again, if it says so.
+    """
+
+    def __init__(self, status: int, code: str, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(f"the service answered {status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+    @property
+    def says_already_recording(self) -> bool:
+        """Whether a start was refused because the call is being recorded: a 400 that only its code and text tell."""
+        return self.code == ALREADY_RECORDING or (
+            self.status in {400, 409} and "already in progress" in self.message.lower()
+        )
+
+
+class CopyError(ArchiverError):
+    """A chunk's file could not be archived."""
+
+
+class Retryable(CopyError):  # noqa: N818
+    """The source or the storage will come back.
+
+    Parameters
+    ----------
+    message
+        What happened.
+    retry_after
+        Seconds to wait before the next try, when the other side named them.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SourceUnavailable(Retryable):
+    """The service gave no answer, an error, or a body that was cut or stalled."""
+
+
+class SourceRefused(SourceUnavailable):
+    """The service answered with a status that is no file.
+
+    Parameters
+    ----------
+    status
+        The HTTP status.
+    """
+
+    def __init__(self, message: str, *, status: int, retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.status = status
+
+
+class SourceNotReady(Retryable):
+    """The service answered with something that is not the file yet: nothing, a page, another format."""
+
+
+class SourceChanged(Retryable):
+    """The file at the service changed while it was being read."""
+
+
+class SourceEnded(SourceChanged):
+    """The file ends before the part that was asked for.
+
+    Parameters
+    ----------
+    size
+        The bytes that the service says it has.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the file ends after {size} bytes, sooner than expected")
+        self.size = size
+
+
+class StorageUnavailable(Retryable):
+    """The archive's own storage refused an operation, or did not answer.
+
+    Stands in for the storage SDK's errors, whose texts can hold parts of a signature.
+    """
+
+
+class ManifestUnreadable(Retryable):
+    """A manifest in the archive is none that the app wrote: somebody changed it, and an operator has to mend it.
+
+    Parameters
+    ----------
+    blob
+        Its name.
+    """
+
+    def __init__(self, blob: str) -> None:
+        super().__init__(f"{blob} is not a manifest that the app wrote: bring an earlier version of the blob back")
+
+
+class BlocksLost(Retryable):
+    """Staged blocks are gone, because another worker committed or the service discarded them."""
+
+
+class Handover(Retryable):
+    """The time of this invocation is over; what is staged is kept, and the next attempt goes on from there.
+
+    Parameters
+    ----------
+    staged, size
+        Bytes staged so far, and the file's size where it is known.
+    """
+
+    def __init__(self, staged: int, size: int | None) -> None:
+        of = "" if size is None else f" of {size}"
+        super().__init__(f"the time is over with {staged}{of} bytes staged; the next attempt goes on from there")
+        self.staged = staged
+        self.size = size
+
+
+class TopicUnavailable(Retryable):
+    """The topic that the archive's own events go to refused one, or did not answer."""
+
+
+class Permanent(CopyError):  # noqa: N818
+    """Trying again changes nothing."""
+
+
+class UntrustedOrigin(Permanent):
+    """A location, or a redirect from one, points where credentials must not be sent."""
+
+
+class ArchiveConflict(Permanent):
+    """A different file is archived under the name already; it was left as it is."""
+
+
+class Expired(CopyError):  # noqa: N818
+    """The service has deleted the file."""

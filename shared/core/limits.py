@@ -1,0 +1,96 @@
+"""How much is taken from outside, and how much of what is too much is kept.
+
+Event Grid delivers no event above 1 MB, but whoever has its key can post anything. What is larger, or nested deeper,
+than any real event is neither parsed nor copied: a handful of its fields goes to the operator.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from shared.core import blob_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LARGEST_EVENT = 1024 * 1024
+"""Most characters of an event, counted as `excess` does. Source: "Event Grid quotas and limits": 1 MB an event."""
+
+DEEPEST_EVENT = 32
+"""Most levels of an event; a real one has six."""
+
+MOST_CHUNKS = 1000
+"""Most chunks in one event; the longest recording on record had six."""
+
+LONGEST_TEXT = 4096
+"""Most bytes of a single text in an event, written as JSON: what a queue message holds of them stays below 64 KiB."""
+
+LONGEST_REASON = 2000
+"""Most characters of a reason on the operator's list: a row of the ledger takes 32,768 of a text."""
+
+MOST_PARTICIPANTS = 1000
+"""Most participants that a manifest names; the metadata files beside it name all."""
+
+_NODE = 8
+_ABRIDGED = 200
+_TOLD = ("id", "eventType", "type", "topic", "source", "subject", "eventTime", "time")
+
+
+def text(value: str) -> str:
+    """Return a text of an event unless it is too long, or cannot be written again.
+
+    Raises
+    ------
+    ValueError
+        It takes more than `LONGEST_TEXT` bytes, or has half a surrogate pair, which JSON can hold and UTF-8 cannot.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in value[:LONGEST_TEXT]):
+        raise ValueError("a text has half a surrogate pair")
+    if len(value) > LONGEST_TEXT or len(json.dumps(value)) > LONGEST_TEXT:
+        raise ValueError(f"a text takes more than {LONGEST_TEXT} bytes")
+    return value
+
+
+def clipped(value: str, most: int = LONGEST_REASON) -> str:
+    """Return a text for people, without its end where it is too long."""
+    return value if len(value) <= most else f"{value[: most - 1]}…"
+
+
+def excess(value: object) -> str | None:
+    """Return what is too much about decoded JSON, or None; looks no further than the limit."""
+    size, waiting = 0, [(value, 1)]
+    while waiting:
+        item, depth = waiting.pop()
+        inner: list[object] = []
+        size += _NODE
+        match item:
+            case str():
+                size += len(item)
+            case dict():
+                size += sum(_NODE + len(key) for key in item)
+                inner = list(item.values())
+            case list():
+                inner = item
+        if size + _NODE * len(inner) > LARGEST_EVENT:
+            return f"it is larger than the {LARGEST_EVENT} bytes that an event may have"
+        if inner and depth >= DEEPEST_EVENT:
+            return f"it is nested more than {DEEPEST_EVENT} levels deep"
+        waiting += [(part, depth + 1) for part in inner]
+    return None
+
+
+def evidence_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is kept of a refused event: all of it, or of one that is too large the beginnings of its head."""
+    if excess(event) is None:
+        return event
+    return {name: clipped(value, _ABRIDGED) for name in _TOLD if isinstance(value := event.get(name), str)}
+
+
+def identifier_of(event: Mapping[str, Any]) -> str:
+    """Return what names a refused event: its id, or a digest where it has none that could be one."""
+    identifier = event.get("id")
+    if isinstance(identifier, str) and 0 < len(identifier) <= LONGEST_TEXT:
+        return identifier
+    told = identifier if isinstance(identifier, str) else json.dumps(evidence_of(event), sort_keys=True)
+    return blob_names.digest(told)

@@ -1,0 +1,1 @@
+"""Whether the app and everything it depends on works."""

@@ -1,0 +1,1 @@
+"""Reading a recording's files from the service: signed requests, ranges, and checks of every response."""

@@ -1,0 +1,248 @@
+"""A media file at the service, and parts of it being read, each mending itself where it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from shared.core.errors import Retryable, SourceChanged, SourceEnded, SourceNotReady, SourceRefused, SourceUnavailable
+from shared.download.response import GONE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from shared.core.media_formats import Format
+    from shared.download.response import Answer
+
+_PATIENCE = 4
+_FIRST_DELAY = 0.25
+_LONGEST_WAIT = 20.0
+
+
+class Media:
+    """A media file at the service, judged by its first answer.
+
+    Attributes
+    ----------
+    size
+        Bytes; None as long as the service has not said.
+    ranges
+        Whether parts of it can be asked for.
+    format
+        What its first bytes show.
+    identity
+        Tells this file's content from another's, as far as that can be known without reading it: made from the size,
+        a strong ETag if there is one, and the first 64 KiB.
+    latency
+        Seconds between a request and its answer, the least of late.
+    arrived
+        Bytes that have come in on all connections, whether or not they were asked for.
+    """
+
+    def __init__(
+        self,
+        request: Callable[[str, int, int | None], Awaitable[Answer]],
+        url: str,
+        first: Answer,
+        *,
+        sleep: Callable[[float], Awaitable[None]],
+        format: Format,  # noqa: A002 - the field's name
+        head: str,
+        latency: float,
+    ) -> None:
+        self._request = request
+        self._sleep = sleep
+        self._url = url
+        self._location = first.location
+        self._first: Answer | None = first
+        self._etag = first.etag
+        self._is_text = first.is_text
+        self.size = first.size
+        self.ranges = first.partial
+        self.format = format
+        self.identity = f"{first.size}:{first.etag or ''}:{head}"
+        self.latency = latency
+        self.arrived = 0
+
+    def read(self, start: int, end: int | None, *, refused: Callable[[float | None], None] | None = None) -> Reading:
+        """Return the bytes from `start` to before `end` (None: the file's end), to be read.
+
+        `refused` is told whenever the service asks to be spared (429, 503), with the seconds it named.
+        """
+        return Reading(self, start, end, Patience(self._sleep, refused))
+
+    async def answer(self, start: int, end: int | None) -> Answer:
+        """Ask for a part of the file; the body may begin before `start` where the service ignores ranges.
+
+        Raises
+        ------
+        SourceChanged
+            Size or ETag are not those of the first answer.
+        """
+        if start == 0 and self._first is not None:
+            answer, self._first = self._first, None
+            return answer
+        began = asyncio.get_running_loop().time()
+        answer = await self._fresh(start, end)
+        self.latency = min(asyncio.get_running_loop().time() - began, self.latency * 1.25)
+        try:
+            self._judge(answer, start)
+        except Retryable:
+            answer.body.close()
+            raise
+        return answer
+
+    def _judge(self, answer: Answer, start: int) -> None:
+        if answer.is_text and not self._is_text:
+            raise SourceNotReady("the service answers with a page in place of a part of the file")
+        if self.size is not None and answer.size is None and not answer.partial:
+            raise SourceUnavailable("the service answers without a length, though it named one before")
+        if self.size is not None and answer.size is not None and answer.size != self.size:
+            raise SourceChanged(f"the file had {self.size} bytes, now it has {answer.size}")
+        if self._etag and answer.etag and answer.etag != self._etag:
+            raise SourceChanged("the file's ETag changed while it was being read")
+        if answer.start > start or (answer.end is not None and answer.end <= start):
+            raise SourceUnavailable("the service answers with another part of the file than was asked for")
+
+    async def _fresh(self, start: int, end: int | None) -> Answer:
+        """Ask where the last answer came from; if that refuses, ask at the file's own address again."""
+        if self._location != self._url:
+            try:
+                return await self._request(self._location, start, end)
+            except SourceUnavailable:
+                self._location = self._url
+        answer = await self._request(self._url, start, end)
+        self._location = answer.location
+        return answer
+
+    def count(self, arrived: int) -> None:
+        """Note that so many bytes have come in."""
+        self.arrived += arrived
+
+    def ended(self, size: int) -> None:
+        """Note where a file whose size was not known has ended."""
+        self.size = size
+
+    def close(self) -> None:
+        """Let go of the first answer, if nobody has read it."""
+        if self._first is not None:
+            self._first.body.close()
+            self._first = None
+
+
+class Reading:
+    """A part of a file, read in order; a broken connection is replaced where it broke.
+
+    Attributes
+    ----------
+    position
+        Offset in the file of what comes next.
+    """
+
+    def __init__(self, media: Media, start: int, end: int | None, patience: Patience) -> None:
+        self.position = start
+        self._media = media
+        self._end = end
+        self._patience = patience
+        self._answer: Answer | None = None
+
+    def goes_beyond(self, offset: int) -> bool:
+        """Whether this part of the file includes the byte at `offset`."""
+        return self._end is None or offset < self._end
+
+    async def begin(self) -> Answer:
+        """Send the request, so that the body is on its way when `into` is called."""
+        while self._answer is None:
+            try:
+                answer = await self._media.answer(self.position, self._end)
+            except (SourceUnavailable, SourceNotReady) as error:
+                await self._patience.wait(error)
+            else:
+                answer.body.skip(self.position - answer.start)
+                answer.body.arrived = self._media.count
+                self._answer = answer
+        return self._answer
+
+    async def into(self, view: memoryview) -> int:
+        """Write the next bytes into a buffer; return how many: 0 at the end of the part or of the file.
+
+        Raises
+        ------
+        Retryable
+            The part could not be had after several tries without a byte between them.
+        """
+        while self._end is None or self.position < self._end:
+            if self.position == self._media.size:
+                break
+            try:
+                answer = await self.begin()
+            except SourceEnded as error:
+                if self._media.size is not None or error.size != self.position:
+                    raise
+                self._media.ended(self.position)
+                break
+            wanted = len(view) if self._end is None else min(len(view), self._end - self.position)
+            try:
+                count = await answer.body.into(view[:wanted])
+            except SourceUnavailable as error:
+                self.close()
+                await self._patience.wait(error)
+                continue
+            if count:
+                self.position += count
+                self._patience.renew()
+                return count
+            self.close()
+            if answer.end is None or answer.end == self._media.size:
+                if self._media.size is None:
+                    self._media.ended(self.position)
+                if self.position >= (self._media.size or 0):
+                    break
+                raise SourceChanged(f"the file had {self._media.size} bytes, now it ends after {self.position}")
+        self.close()
+        return 0
+
+    def close(self) -> None:
+        """Drop the connection, unless its body was read to the end."""
+        if self._answer is not None:
+            self._answer.body.close()
+            self._answer = None
+
+
+class Patience:
+    """How often and how long something is tried again in place, before the message goes back to the queue.
+
+    Parameters
+    ----------
+    sleep
+        Waits for seconds.
+    refused
+        Told of each answer that asks to be spared.
+    """
+
+    def __init__(
+        self,
+        sleep: Callable[[float], Awaitable[None]],
+        refused: Callable[[float | None], None] | None = None,
+    ) -> None:
+        self._sleep = sleep
+        self._refused = refused
+        self._failures = 0
+
+    async def wait(self, error: Retryable) -> None:
+        """Wait before the next try, or raise `error` when there is none."""
+        if isinstance(error, SourceRefused):
+            if error.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE} and self._refused:
+                self._refused(error.retry_after)
+            if error.status in GONE:
+                raise error
+        self._failures += 1
+        delay = max(error.retry_after or 0.0, _FIRST_DELAY * 2 ** (self._failures - 1))
+        if self._failures > _PATIENCE or delay > _LONGEST_WAIT:
+            raise error
+        await self._sleep(delay)
+
+    def renew(self) -> None:
+        """Begin anew: something has arrived."""
+        self._failures = 0

@@ -1,0 +1,1 @@
+"""What the service reports: events about recordings and calls, and the metadata file of a chunk."""

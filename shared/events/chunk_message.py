@@ -1,0 +1,67 @@
+"""The queue's message: everything a worker needs to archive one chunk, whatever instance it runs on.
+
+Messages outlive deployments, so fields are only added and have defaults.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from shared.core.errors import InvalidEvent
+from shared.core.models import ReceivedModel, UtcDatetime
+from shared.events.recording_files import Chunk
+
+
+class ChunkMessage(ReceivedModel):
+    """One chunk to archive.
+
+    Attributes
+    ----------
+    prefix
+        Where the recording lies in the container.
+    format
+        The announced media format; None where the event did not say.
+    expires_at
+        When the service deletes the files.
+    tries
+        Failed tries so far.
+    due_at
+        When it may be worked on first; what passes from then on is time in the queue.
+    traceparent
+        The trace that the announcement belongs to, as W3C Trace Context writes it.
+    """
+
+    schema_version: Literal[1] = 1
+    prefix: Annotated[str, Field(pattern=r"^\d{4}/\d{2}/\d{2}/[A-Za-z0-9_.~-]{1,500}$")]
+    recording_id: str | None = None
+    call_id: str | None = None
+    chunk: Chunk
+    format: str | None = None
+    expires_at: UtcDatetime
+    tries: int = 0
+    due_at: UtcDatetime | None = None
+    traceparent: str | None = None
+
+    def to_json(self) -> str:
+        """Return the message's body."""
+        return self.model_dump_json(by_alias=True, exclude_none=True)
+
+    @classmethod
+    def from_json(cls, body: str | bytes) -> ChunkMessage:
+        """Read a message's body.
+
+        Raises
+        ------
+        InvalidEvent
+            The body is not such a message.
+        """
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg']}"
+                for fault in error.errors(include_url=False, include_input=False, include_context=False)
+            )
+            raise InvalidEvent(f"the queue message is not a chunk to archive: {faults}") from None

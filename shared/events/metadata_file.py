@@ -1,0 +1,133 @@
+"""The metadata file that the service keeps beside each chunk.
+
+The archive keeps its bytes as they came; what is read here only fills the manifest, so a field that cannot be read is
+left out rather than refused.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.core.errors import SourceNotReady
+from shared.core.limits import LONGEST_TEXT
+from shared.core.models import UtcDatetime
+from shared.core.times import iso_time
+from shared.events.recording_files import ChannelType, ContentType, control_api_spelling
+
+METADATA_LIMIT = 4 * 1024 * 1024
+"""Largest metadata file that is read, in bytes; real ones have some kilobytes."""
+
+_LAST_CHANNEL = 9999
+_LONGEST_MS = 1e12
+
+_MOMENT: TypeAdapter[UtcDatetime] = TypeAdapter(UtcDatetime)
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """Who took part, and on which channel of an unmixed recording, counted as the service does."""
+
+    participant_id: str
+    channel: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkMetadata:
+    """What a chunk's metadata file says; None or empty where it does not.
+
+    Attributes
+    ----------
+    start_time
+        When the chunk began, ISO 8601 in UTC.
+    duration_ms
+        Of this chunk, in milliseconds.
+    content_type, channel_type, format
+        As the control API writes them.
+    """
+
+    document_id: str | None
+    call_id: str | None
+    start_time: str | None
+    duration_ms: int | None
+    content_type: str | None
+    channel_type: str | None
+    format: str | None
+    participants: tuple[Participant, ...]
+
+
+def parse_metadata(content: bytes) -> ChunkMetadata:
+    """Read a metadata file.
+
+    Raises
+    ------
+    SourceNotReady
+        The bytes are not a JSON object.
+    """
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise SourceNotReady("the metadata file is not a JSON object yet")
+    information = _mapping(document.get("recordingInfo"))
+    content_type, channel_type = _unswapped(
+        _spelled(information.get("contentType")), _spelled(information.get("channelType"))
+    )
+    return ChunkMetadata(
+        document_id=_text(document.get("chunkDocumentId")),
+        call_id=_text(document.get("callId")),
+        start_time=_moment(document.get("chunkStartTime")),
+        duration_ms=_milliseconds(document.get("chunkDuration")),
+        content_type=content_type,
+        channel_type=channel_type,
+        format=_spelled(information.get("format")),
+        participants=_participants(document.get("participants")),
+    )
+
+
+def _unswapped(content_type: str | None, channel_type: str | None) -> tuple[str | None, str | None]:
+    """Put the two where they belong: part of the service's real files carry them swapped."""
+    if content_type in set(ChannelType) or channel_type in set(ContentType):
+        return channel_type, content_type
+    return content_type, channel_type
+
+
+def _participants(value: object) -> tuple[Participant, ...]:
+    found = []
+    for entry in value if isinstance(value, list) else []:
+        fields = _mapping(entry)
+        channel = fields.get("channel")
+        if participant_id := _text(fields.get("participantId")):
+            is_channel = type(channel) is int and 0 <= channel <= _LAST_CHANNEL
+            found.append(Participant(participant_id[:LONGEST_TEXT], channel if is_channel else None))
+    return tuple(found)
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    """Return a text that can be written again: JSON can hold half a surrogate pair, UTF-8 cannot."""
+    if not isinstance(value, str) or not value:
+        return None
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _spelled(value: object) -> str | None:
+    return control_api_spelling(text) if (text := _text(value)) else None
+
+
+def _milliseconds(value: object) -> int | None:
+    return round(value) if isinstance(value, int | float) and 0 <= value <= _LONGEST_MS else None
+
+
+def _moment(value: object) -> str | None:
+    try:
+        return iso_time(_MOMENT.validate_python(value)) if isinstance(value, str) else None
+    except ValidationError:
+        return None

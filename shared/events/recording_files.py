@@ -1,0 +1,239 @@
+"""The events that say a recording's files are ready, in every form the service has sent them.
+
+Two envelopes (Event Grid schema and CloudEvents 1.0), two payloads (2021 without ids and types, and today's) and four
+subjects are read into one `RecordingFiles`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from shared.core import limits
+from shared.core.errors import InvalidEvent
+from shared.core.media_formats import Format
+from shared.core.models import ReceivedModel, Text, UtcDatetime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+RECORDING_FILE_STATUS_UPDATED = "Microsoft.Communication.RecordingFileStatusUpdated"
+_MOST_FAULTS_TOLD = 5
+
+
+class ContentType(StrEnum):
+    """What is recorded, as the control API writes it."""
+
+    AUDIO = "audio"
+    AUDIO_VIDEO = "audioVideo"
+
+
+class ChannelType(StrEnum):
+    """Whether participants share one audio channel."""
+
+    MIXED = "mixed"
+    UNMIXED = "unmixed"
+
+
+def control_api_spelling(value: str) -> str:
+    """Return a content, channel or format type as the control API writes it; events write `AudioVideo`.
+
+    A value that is not known here is returned as it is, since the service may grow others.
+    """
+    known = {member.value.lower(): member.value for kind in (ContentType, ChannelType, Format) for member in kind}
+    return known.get(value.lower(), value)
+
+
+OpenEnum = Annotated[Text, AfterValidator(control_api_spelling)]
+
+
+class Chunk(ReceivedModel):
+    """One file of a recording, where it lies at the service."""
+
+    document_id: Annotated[Text, Field(min_length=1, max_length=1024)]
+    index: Annotated[int, Field(ge=0, le=999_999)]
+    end_reason: Text | None = None
+    content_location: Annotated[str, Field(min_length=1, max_length=4096)]
+    metadata_location: Annotated[str, Field(min_length=1, max_length=4096)]
+    delete_location: Annotated[str, Field(max_length=4096)] | None = None
+
+
+class _StorageInfo(ReceivedModel):
+    recording_chunks: Annotated[list[Chunk], Field(min_length=1, max_length=limits.MOST_CHUNKS)]
+
+
+class _Data(ReceivedModel):
+    recording_storage_info: _StorageInfo
+    recording_start_time: UtcDatetime | None = None
+    recording_duration_ms: Annotated[float, Field(ge=0, le=1e12)] | None = None
+    session_end_reason: Text | None = None
+    recording_content_type: OpenEnum | None = None
+    recording_channel_type: OpenEnum | None = None
+    recording_format_type: OpenEnum | None = None
+    recording_id: Text | None = None
+    storage_type: Text | None = None
+
+
+class Envelope(ReceivedModel):
+    """What both schemas carry, under the Event Grid schema's names."""
+
+    id: Annotated[Text, Field(min_length=1)]
+    event_type: str
+    subject: Text = ""
+    event_time: UtcDatetime | None = None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFiles:
+    """What one event says: these chunks of this recording are ready.
+
+    Attributes
+    ----------
+    event_id, event_time
+        The event's own.
+    recording_id, call_id, server_call_id
+        None where this form of the event does not say; at least one of the first two is known.
+    start_time
+        When the recording began; the event's time where the event does not say.
+    duration_ms
+        Of the whole recording, in milliseconds.
+    chunks
+        In the event's order, each document once.
+    """
+
+    event_id: str
+    event_time: datetime
+    recording_id: str | None
+    call_id: str | None
+    server_call_id: str | None
+    start_time: datetime
+    duration_ms: int | None
+    session_end_reason: str | None
+    content_type: str | None
+    channel_type: str | None
+    format: str | None
+    storage_type: str | None
+    chunks: tuple[Chunk, ...]
+
+
+def read_envelope(event: Mapping[str, Any]) -> Envelope:
+    """Read what an event of either schema is wrapped in; raises `InvalidEvent`, naming the field."""
+    if "specversion" in event:
+        event = {**event, "eventType": event.get("type"), "eventTime": event.get("time")}
+    return _read(Envelope, event)
+
+
+def read_data[M: ReceivedModel](model: type[M], envelope: Envelope) -> M:
+    """Read an event's data; raises `InvalidEvent`, naming the field."""
+    return _read(model, envelope.data, "data.")
+
+
+def check_event(event: Mapping[str, Any], resource_id: str | None) -> None:
+    """Check what every event must keep to, before anything is done with it.
+
+    Parameters
+    ----------
+    event
+        The decoded JSON object, in either schema.
+    resource_id
+        Azure id of the only resource whose events are taken, compared without case; None takes everybody's.
+
+    Raises
+    ------
+    InvalidEvent
+        It is larger or deeper than any real one, or another resource's.
+    """
+    if (fault := limits.excess(event)) is not None:
+        raise InvalidEvent(f"the event is not read: {fault}")
+    if resource_id is None:
+        return
+    topic = event.get("source" if "specversion" in event else "topic")
+    if not isinstance(topic, str) or topic.strip("/").lower() != resource_id.strip("/").lower():
+        said = f"the topic {limits.clipped(topic, 300)!r}" if isinstance(topic, str) else "no topic"
+        raise InvalidEvent(
+            f"the event has {said}, which is not the resource in ACS_RESOURCE_ID; if that is the service's, mend the "
+            "setting and deliver the event again"
+        )
+
+
+def parse_recording_files(event: Mapping[str, Any], received_at: datetime) -> RecordingFiles:
+    """Read an event in any documented form.
+
+    Parameters
+    ----------
+    event
+        The decoded JSON object, in either schema.
+    received_at
+        Stands in for the event's time where it has none.
+
+    Raises
+    ------
+    InvalidEvent
+        It is no `RecordingFileStatusUpdated` event, or a field is missing or wrong; the message names it.
+    """
+    envelope = read_envelope(event)
+    if envelope.event_type.lower() != RECORDING_FILE_STATUS_UPDATED.lower():
+        raise InvalidEvent(f"an event of type {envelope.event_type[:200]!r} is not {RECORDING_FILE_STATUS_UPDATED}")
+    data = read_data(_Data, envelope)
+    ids = subject_ids(envelope.subject)
+    recording_id, call_id = data.recording_id or ids.get("recordingid"), ids.get("call")
+    if not recording_id and not call_id:
+        raise InvalidEvent("neither data.recordingId nor the subject says which recording or call the event is about")
+    event_time = envelope.event_time or received_at
+    return RecordingFiles(
+        event_id=envelope.id,
+        event_time=event_time,
+        recording_id=recording_id,
+        call_id=call_id,
+        server_call_id=ids.get("servercallid"),
+        start_time=data.recording_start_time or event_time,
+        duration_ms=None if data.recording_duration_ms is None else round(data.recording_duration_ms),
+        session_end_reason=data.session_end_reason,
+        content_type=data.recording_content_type,
+        channel_type=data.recording_channel_type,
+        format=data.recording_format_type,
+        storage_type=data.storage_type,
+        chunks=_distinct(data.recording_storage_info.recording_chunks),
+    )
+
+
+_SUBJECT_KEYS = ("call", "servercallid", "recordingid")
+
+
+def subject_ids(subject: str) -> dict[str, str]:
+    """Return the ids in an event's subject by lower-case key: `call`, `servercallid`, `recordingid`.
+
+    An id may hold `/`, so it ends where the next known key stands, not at the next slash.
+    """
+    found: dict[str, list[str]] = {}
+    current: list[str] | None = None
+    for part in subject.split("/"):
+        key = part.lower()
+        if key in _SUBJECT_KEYS and key not in found and current != []:
+            current = found[key] = []
+        elif current is not None:
+            current.append(part)
+    return {key: "/".join(parts) for key, parts in found.items() if any(parts)}
+
+
+def _distinct(chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
+    return tuple({chunk.document_id: chunk for chunk in chunks}.values())
+
+
+def _read[M: ReceivedModel](model: type[M], value: Mapping[str, Any], path: str = "") -> M:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        faults = "; ".join(
+            f"{path}{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            for fault in found[:_MOST_FAULTS_TOLD]
+        )
+        if (more := len(found) - _MOST_FAULTS_TOLD) > 0:
+            faults += f"; and {more} more"
+        raise InvalidEvent(f"the event is not of a known form: {faults}") from None

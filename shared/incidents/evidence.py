@@ -1,0 +1,196 @@
+"""What lies under `attention/`: read back as findings, and compared with what has been archived since."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from shared.core import blob_names
+from shared.core.errors import ArchiveConflict, InvalidEvent, ManifestUnreadable
+from shared.core.times import iso_time
+from shared.events.chunk_message import ChunkMessage
+from shared.events.recording_files import parse_recording_files
+from shared.incidents.incidents import Kind, Severity
+from shared.storage.ledger import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from shared.storage.blobs import Catalog
+    from shared.storage.ledger import Ledger
+    from shared.storage.manifest import Manifest
+
+_TEXTS = ("error", "recordingId", "documentId", "prefix")
+_LONGEST_REASON = 30_000
+"""Characters; the ledger keeps it in one property, which takes 32,768."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A finding as its blob tells it.
+
+    Attributes
+    ----------
+    row
+        As the operator's list has it: id, kind, reason, raisedAt, …
+    content
+        The whole of the blob.
+    raised_at
+        When it was raised.
+    """
+
+    kind: Kind
+    row: Mapping[str, str]
+    content: Mapping[str, Any]
+    raised_at: datetime
+
+    @classmethod
+    def read(cls, blob: str, content: bytes, written_at: datetime) -> Self | None:
+        """Read a blob; None where it is no finding.
+
+        Parameters
+        ----------
+        blob
+            Its name.
+        written_at
+            Stands in for the time at which it was raised, where that is not said.
+        """
+        identifier = blob.removeprefix(blob_names.ATTENTION).removesuffix(".json")
+        try:
+            kind = Kind(identifier.partition(".")[0])
+            found = json.loads(content)
+        except (ValueError, RecursionError):
+            return None
+        reason = found.get("reason") if isinstance(found, dict) else None
+        if not isinstance(reason, str):
+            return None
+        raised_at, expires_at = _moment(found.get("raisedAt")) or written_at, _moment(found.get("expiresAt"))
+        level = found.get("severity")
+        row = {name: value for name in _TEXTS if isinstance(value := found.get(name), str)}
+        row |= {"id": identifier, "kind": kind.value, "reason": reason[:_LONGEST_REASON]}
+        row |= {"raisedAt": iso_time(raised_at), "severity": level if level in set(Severity) else Severity.WARNING}
+        if expires_at is not None:
+            row["expiresAt"] = iso_time(expires_at)
+        return cls(kind, row, found, raised_at)
+
+    @property
+    def chunk_index(self) -> int | None:
+        """The index of the chunk that it is about."""
+        chunk = self.content.get("chunk")
+        index = chunk.get("index") if isinstance(chunk, dict) else None
+        return index if type(index) is int else None
+
+
+class Truth:
+    """Tells whether what was found is still so.
+
+    Parameters
+    ----------
+    catalog, ledger
+        The archive's bookkeeping.
+    now
+        The time, in UTC.
+    """
+
+    def __init__(
+        self, catalog: Catalog, ledger: Ledger, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._catalog = catalog
+        self._ledger = ledger
+        self._now = now
+
+    async def is_mended(self, evidence: Evidence) -> bool:
+        """Whether the archive shows that a finding was mended since; where it cannot show that, it was not."""
+        match evidence.kind:
+            case Kind.CHUNK:
+                return await self.chunk_is_mended(evidence.row)
+            case Kind.CONSENT:
+                return await self.has_consent(evidence.row)
+            case Kind.CALL:
+                return await self._call_is_recorded(evidence.content.get("serverCallId"))
+            case Kind.EVENT:
+                return await self._event_is_archived(evidence)
+            case Kind.MESSAGE:
+                return await self._message_is_archived(evidence.content.get("message"))
+            case _:
+                return False
+
+    async def chunk_is_mended(self, row: Mapping[str, str]) -> bool:
+        """Whether the chunk that a finding is about is archived, and nothing is left to do about it.
+
+        What is found after that is about deleting the service's copy. That it could not be deleted ceases to matter
+        when the service does so itself; that the archive's copy is another one does not.
+        """
+        manifest = await self._manifest(row.get("prefix"))
+        chunks = manifest.chunks if manifest is not None else ()
+        chunk = next((chunk for chunk in chunks if chunk.document_id == row.get("documentId")), None)
+        if chunk is None or chunk.archived_at is None:
+            return False
+        if chunk.source_deleted_at is not None or chunk.archived_at > (row.get("seenAt") or row["raisedAt"]):
+            return True
+        expires_at = _moment(row.get("expiresAt"))
+        is_over = expires_at is not None and self._now() >= expires_at
+        return is_over and row.get("error") != ArchiveConflict.__name__
+
+    async def holds(self, prefix: str | None, documents: list[Any]) -> bool:
+        """Whether a recording has all of these documents archived."""
+        manifest = await self._manifest(prefix)
+        if manifest is None:
+            return False
+        archived = {chunk.document_id for chunk in manifest.chunks if chunk.archived_at is not None}
+        return all(document in archived for document in documents)
+
+    async def has_consent(self, row: Mapping[str, str]) -> bool:
+        """Whether the recording that a finding is about has its consent archived."""
+        manifest = await self._manifest(await self.prefix(row))
+        return manifest is not None and manifest.consent is not None
+
+    async def prefix(self, row: Mapping[str, str]) -> str | None:
+        """Return where the recording lies that a finding is about, as far as that is known."""
+        recording_id = row.get("recordingId")
+        if row.get("prefix") or not recording_id:
+            return row.get("prefix") or None
+        return (await self._ledger.read(blob_names.safe_name(recording_id))).text("prefix")
+
+    async def _call_is_recorded(self, server_call_id: object) -> bool:
+        """Whether a call has a recording that the service did not report as failed."""
+        if not isinstance(server_call_id, str):
+            return False
+        for name in await self._ledger.linked(server_call_id):
+            if (await self._ledger.read(name)).last(Operation.REPORTED_FAILED) is None:
+                return True
+        return False
+
+    async def _event_is_archived(self, evidence: Evidence) -> bool:
+        event, documents = evidence.content.get("event"), evidence.content.get("documents")
+        try:
+            files = parse_recording_files(event, evidence.raised_at) if isinstance(event, dict) else None
+        except InvalidEvent:
+            files = None
+        if files is None:
+            return False
+        wanted = documents if isinstance(documents, list) else [chunk.document_id for chunk in files.chunks]
+        return await self.holds(await self._catalog.located(files), wanted)
+
+    async def _message_is_archived(self, body: object) -> bool:
+        try:
+            message = ChunkMessage.from_json(body) if isinstance(body, str) else None
+        except InvalidEvent:
+            message = None
+        return message is not None and await self.holds(message.prefix, [message.chunk.document_id])
+
+    async def _manifest(self, prefix: str | None) -> Manifest | None:
+        try:
+            return (await self._catalog.read_manifest(prefix)).manifest if prefix else None
+        except ManifestUnreadable:
+            return None
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None

@@ -1,0 +1,100 @@
+"""Findings put back into the ledger from the evidence under `attention/`, where it does not know them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared.core import blob_names
+from shared.core.times import iso_time
+from shared.incidents.evidence import Evidence, Truth
+from shared.incidents.incidents import OPERATOR, SWEEP, Kind
+from shared.storage.blobs import RAISED_AT, SETTLED_AT, SETTLED_BY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from azure.storage.blob import BlobProperties
+
+    from shared.incidents.incidents import Attention
+    from shared.storage.blobs import Catalog
+    from shared.storage.ledger import Ledger
+
+REMEMBERED = timedelta(days=8)
+"""How long a finding that an operator settled is kept from being found again: what finds it looks back as far."""
+
+
+def raised_at(blob: BlobProperties) -> datetime:
+    """Return when what a blob tells of was raised last."""
+    told = (blob.metadata or {}).get(RAISED_AT)
+    return datetime.fromisoformat(told) if told else blob.last_modified
+
+
+class Restoration:
+    """Puts findings back.
+
+    Parameters
+    ----------
+    catalog, ledger, attention
+        The archive's bookkeeping.
+    now
+        The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        ledger: Ledger,
+        attention: Attention,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._catalog = catalog
+        self._ledger = ledger
+        self._attention = attention
+        self._now = now
+        self.truth = Truth(catalog, ledger, now=now)
+
+    def is_wanted(self, blob: BlobProperties) -> bool:
+        """Whether the ledger has to know of a finding: it is open, or an operator settled it not long ago."""
+        marks = blob.metadata or {}
+        if SETTLED_AT not in marks:
+            return True
+        is_recent = self._now() - datetime.fromisoformat(marks[SETTLED_AT]) <= REMEMBERED
+        return marks.get(SETTLED_BY) == OPERATOR and is_recent
+
+    async def restore(self, blob: BlobProperties) -> bool | None:
+        """Put back what a blob tells of, as far as it is wanted and the archive does not show it to be mended.
+
+        Returns whether it is back on the list; None where the blob tells nothing.
+        """
+        if not self.is_wanted(blob):
+            return False
+        content = await self._catalog.read(blob.name)
+        evidence = Evidence.read(blob.name, content, blob.last_modified) if content is not None else None
+        if evidence is None:
+            return None
+        marks = blob.metadata or {}
+        if SETTLED_AT not in marks and await self.truth.is_mended(evidence):
+            settled = {"settledAt": iso_time(self._now()), "settledBy": SWEEP}
+            await self._attention.mark_settled({**evidence.row, **settled})
+            return False
+        is_back = await self._attention.restore(evidence.row, marks)
+        await self._give_up(evidence)
+        return is_back
+
+    async def evidence(self, key: str) -> Evidence | None:
+        """Return what is kept of a finding; None where that is nothing that can be read."""
+        blob = blob_names.attention_blob(key)
+        content = await self._catalog.read(blob)
+        return Evidence.read(blob, content, self._now()) if content is not None else None
+
+    async def _give_up(self, evidence: Evidence) -> None:
+        """Note once more that no try is made for a chunk: its recording's state depends on it."""
+        index, prefix = evidence.chunk_index, evidence.row.get("prefix")
+        if evidence.kind is not Kind.CHUNK or index is None or prefix is None:
+            return
+        name = blob_names.ledger_name(evidence.row.get("recordingId"), prefix)
+        known = (await self._ledger.read(name)).chunks.get(index)
+        if known is None:
+            await self._ledger.give_up(name, index, evidence.row["reason"])

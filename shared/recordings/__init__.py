@@ -1,0 +1,1 @@
+"""Control of recordings, and the state they are in."""

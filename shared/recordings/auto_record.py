@@ -1,0 +1,239 @@
+"""Recording that starts by itself: calls that begin are recorded as a policy says, and calls that end are closed.
+
+Events come more than once and in any order. Whoever claims a call in the ledger first starts its recording; whoever
+comes later waits a moment for what became of that, and starts it only if nothing did: then the first has died. Both ask
+the service under the same repeatability id, and the service records a call only once at a time, so a call has one
+recording whatever happens.
+
+The claim, row `{serverCallId}` of the ledger's partition `.call`, is also the trace of the decision: action, rule,
+reason, and the outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from shared.core import limits, log
+from shared.core.errors import InvalidEvent, ServiceError
+from shared.core.times import iso_time
+from shared.events.call_events import CallChange, parse_call
+from shared.events.recording_files import check_event
+from shared.incidents.incidents import Finding, Kind
+from shared.recordings.acs_client import Repeatability
+from shared.recordings.policy import Action
+from shared.storage.blobs import storage_errors_told
+from shared.storage.ledger import Operation, best_effort
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from shared.events.call_events import CallEvent
+    from shared.incidents.incidents import Attention
+    from shared.recordings.policy import Decision, Policy
+    from shared.recordings.service import Recordings
+    from shared.storage.ledger import Ledger
+
+CALL = "call"
+"""The ledger's kind of key under which decisions are."""
+
+FRESH = timedelta(seconds=30)
+"""How long somebody who claimed a call may be at work: Event Grid waits no longer either."""
+
+ESTABLISHING = timedelta(minutes=2)
+"""How long a call that has begun may take to be in a state in which it can be recorded."""
+
+_WAIT = 5.0
+_LOOK = 0.25
+
+_LONGEST_REFUSAL = 500
+_NOT_ESTABLISHED = "8501"
+_PASSING = frozenset({401, 403, 408, 429})
+"""Statuses, beside 5xx, after which the service may agree later: an operator can mend credentials."""
+
+
+def by_hand(server_call_id: str) -> str:
+    """Return what an operator can do about a call that the service refused to record."""
+    command = f"recordings start --server-call-id {shlex.quote(server_call_id)}"
+    return f"if the call goes on, start its recording by hand: {command}"
+
+
+class Outcome(StrEnum):
+    """What became of a decision."""
+
+    STARTED = "started"
+    SKIPPED = "skipped"
+    ALREADY_RECORDING = "alreadyRecording"
+    CALL_ENDED = "callEnded"
+    REFUSED = "refused"
+
+
+class AutoRecord:
+    """Takes the events of calls.
+
+    Parameters
+    ----------
+    ledger
+        Where decisions are traced, and recordings found by their call.
+    attention
+        Told of events that cannot be read, and of calls that the service refused to record.
+    recordings
+        Starts recordings.
+    policy
+        Which calls to record; None for none.
+    resource_id
+        Azure id of the resource whose events are taken; None takes everybody's.
+    now
+        The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        attention: Attention,
+        recordings: Recordings,
+        policy: Policy | None,
+        *,
+        resource_id: str | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._ledger = ledger
+        self._attention = attention
+        self._recordings = recordings
+        self._policy = policy
+        self._resource_id = resource_id
+        self._now = now
+
+    async def take(self, event: Mapping[str, Any]) -> None:
+        """Take in `CallStarted` or `CallEnded`, in either schema. An event that cannot be read is kept for a person.
+
+        Raises
+        ------
+        ServiceError
+            The service cannot start the recording now; the event should come again.
+        StorageUnavailable
+            The ledger cannot be used; the event should come again.
+        """
+        with storage_errors_told():
+            try:
+                check_event(event, self._resource_id)
+                call = parse_call(event, self._now())
+            except InvalidEvent as error:
+                await self._refuse(event, error)
+                return
+            with log.fields(serverCallId=call.server_call_id, eventId=call.event_id):
+                if call.change is CallChange.ENDED:
+                    await self._ended(call)
+                elif self._policy is not None:
+                    await self._started(event, call, self._policy.decide(call))
+
+    async def _started(self, event: Mapping[str, Any], call: CallEvent, decision: Decision) -> None:
+        trace = {"action": decision.action.value, "rule": decision.rule or "", "reason": decision.reason}
+        claim = {
+            "eventId": call.event_id,
+            "claimedAt": iso_time(self._now()),
+            "repeatabilityId": str(uuid4()),
+            **trace,
+        }
+        known = await self._ledger.reserve(CALL, call.server_call_id, **claim)
+        if known is not None:
+            known = await self._settled(call.server_call_id, known)
+            if "outcome" in known:
+                return
+            # The first one's repeatability id stays; a row without one was made by CallEnded, which came first.
+            claim |= {name: known[name] for name in ("claimedAt", "repeatabilityId") if name in known}
+            await self._ledger.resolve(CALL, call.server_call_id, **claim)
+        first = Repeatability(UUID(claim["repeatabilityId"]), datetime.fromisoformat(claim["claimedAt"]))
+        outcome = await self._carried_out(decision, call, first, ended="endedAt" in (known or {}))
+        if outcome["outcome"] == Outcome.REFUSED:
+            # Before the outcome is noted: the event comes again as long as nobody can be told.
+            await self._tell(event, call, decision, outcome["detail"])
+        await self._ledger.resolve(CALL, call.server_call_id, decidedAt=iso_time(self._now()), **outcome)
+        log.info("call.decided", **trace, **outcome)
+        if outcome["outcome"] == Outcome.STARTED:
+            # The call may have ended while its recording was being started.
+            known = await self._ledger.reserved(CALL, call.server_call_id) or {}
+            if "endedAt" in known:
+                await self._close(call.server_call_id, datetime.fromisoformat(known["endedAt"]))
+
+    async def _settled(self, server_call_id: str, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Wait for what becomes of somebody else's claim, as long as they may be at work."""
+        for _ in range(round(_WAIT / _LOOK)):
+            claimed_at = known.get("claimedAt")
+            if "outcome" in known or "lastError" in known or claimed_at is None:
+                break
+            if self._now() - datetime.fromisoformat(claimed_at) > FRESH:
+                break
+            await asyncio.sleep(_LOOK)
+            known = await self._ledger.reserved(CALL, server_call_id) or known
+        return known
+
+    async def _carried_out(
+        self, decision: Decision, call: CallEvent, first: Repeatability, *, ended: bool
+    ) -> dict[str, str]:
+        if decision.action is Action.SKIP or decision.request is None:
+            return {"outcome": Outcome.SKIPPED.value}
+        if ended:
+            return {"outcome": Outcome.CALL_ENDED.value}
+        try:
+            answer = await self._recordings.begin(
+                decision.request, by=f"AUTO_RECORD rule {decision.rule}", repeatability=first
+            )
+        except ServiceError as error:
+            if error.says_already_recording:
+                return {"outcome": Outcome.ALREADY_RECORDING.value}
+            if self._may_pass(error, call):
+                await best_effort(self._ledger.resolve(CALL, call.server_call_id, lastError=str(error)))
+                raise
+            log.error("call.not_recorded", status=error.status, code=error.code, reason=error.message)
+            return {"outcome": Outcome.REFUSED.value, "code": error.code, "detail": str(error)}
+        return {"outcome": Outcome.STARTED.value, "recordingId": answer.body["recordingId"]}
+
+    def _may_pass(self, error: ServiceError, call: CallEvent) -> bool:
+        if error.code == _NOT_ESTABLISHED:
+            # The call is not in this state yet, or not any more. CallEnded tells, and time does if that is late.
+            return self._now() - call.at < ESTABLISHING
+        return error.status >= 500 or error.status in _PASSING
+
+    async def _ended(self, call: CallEvent) -> None:
+        if self._policy is not None:
+            await self._ledger.resolve(CALL, call.server_call_id, endedAt=iso_time(call.at))
+        await self._close(call.server_call_id, call.at)
+
+    async def _close(self, server_call_id: str, at: datetime) -> None:
+        """Note that the call has ended with each of its recordings that was not stopped before."""
+        for name in await self._ledger.linked(server_call_id):
+            facts = await self._ledger.read(name)
+            if facts.last(Operation.STOP) is None:
+                await self._ledger.record(name, Operation.CALL_ENDED, at=at, key="call ended")
+                log.info("recording.call_ended", recordingId=facts.text("recordingId"))
+
+    async def _tell(self, event: Mapping[str, Any], call: CallEvent, decision: Decision, refusal: str) -> None:
+        """Put a call on the operator's list that should be recorded and is not."""
+        said = limits.clipped(refusal, _LONGEST_REFUSAL).rstrip(".")
+        await self._attention.report(
+            Finding(
+                kind=Kind.CALL,
+                identifier=call.server_call_id,
+                reason=f"rule {decision.rule} wants this call recorded, and {said}; {by_hand(call.server_call_id)}",
+                error=ServiceError.__name__,
+                evidence={"serverCallId": call.server_call_id, "event": limits.evidence_of(event)},
+            )
+        )
+
+    async def _refuse(self, event: Mapping[str, Any], error: InvalidEvent) -> None:
+        identifier = limits.identifier_of(event)
+        log.error("event.refused", eventId=identifier, reason=str(error))
+        await self._attention.report(
+            Finding(
+                kind=Kind.EVENT,
+                identifier=identifier,
+                reason=str(error),
+                error=type(error).__name__,
+                evidence={"event": limits.evidence_of(event)},
+            )
+        )

@@ -1,0 +1,250 @@
+"""State callbacks: the service tells, at an address of our own, how a recording gets on.
+
+An address holds a reference, which names a row in the ledger, and a token that cannot be guessed, of which only the
+hash is kept. The row is written before the service is asked to start, since the service may call back before the start
+has returned; the recordingId is bound to it by whoever learns it first, the start or the first callback.
+
+Callbacks come in any order, and more than once: each becomes a transition that is keyed by its event's id and dated by
+its event's time, so the ledger is the same however they came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, ValidationError
+from pydantic_core import from_json
+
+from shared.core import log
+from shared.core.blob_names import safe_name
+from shared.core.errors import BodyTooLarge, InvalidRequest, UnknownCallback
+from shared.core.models import ReceivedModel, UtcDatetime
+from shared.core.times import iso_time
+from shared.storage.blobs import storage_errors_told
+from shared.storage.ledger import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.storage.ledger import Ledger
+
+ROUTE = "callbacks"
+"""The route's first segment, below `api`."""
+
+BODY_LIMIT = 256 * 1024
+"""Largest body that is read, in bytes; a real one has about one kilobyte."""
+
+STATE_CHANGED = "Microsoft.Communication.RecordingStateChanged"
+START_FAILED = "Microsoft.Communication.StartRecordingFailed"
+
+NOT_BEGUN = "not begun"
+"""The detail of an `inactive` that says the recording has not begun: its start time is in the year 1."""
+
+_TOKEN_BYTES = 32
+_NOBODY = hashlib.sha256(b"").hexdigest()  # of an empty token, which no route lets through
+_LONGEST_DETAIL = 500
+
+_Id = Annotated[str, Field(min_length=1, max_length=2048)]
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackAddress:
+    """Where the service reports a recording's states; the URL is a secret."""
+
+    reference: str
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StateCallback:
+    """What one callback says.
+
+    Attributes
+    ----------
+    event_id, at
+        The event's own.
+    operation
+        What is reported; None for a state that is not known here.
+    detail
+        What more is said.
+    server_call_id
+        The call's id, where it is said.
+    """
+
+    event_id: str
+    at: datetime
+    recording_id: str
+    operation: Operation | None
+    detail: str | None
+    server_call_id: str | None
+
+
+class _Result(ReceivedModel):
+    code: int | str | None = None
+    sub_code: int | str | None = None
+    message: str | None = None
+
+
+class _Data(ReceivedModel):
+    recording_id: _Id
+    state: str | None = None
+    start_date_time: datetime | None = None
+    server_call_id: _Id | None = None
+    result_information: _Result | None = None
+
+
+class _Envelope(ReceivedModel):
+    id: _Id
+    type: str
+    time: UtcDatetime | None = None
+    data: dict[str, Any]
+
+
+def parse_callbacks(body: bytes, received_at: datetime) -> list[StateCallback]:
+    """Read what the service posts: an array of CloudEvents, or a single one.
+
+    Events of other types are left out.
+
+    Parameters
+    ----------
+    received_at
+        Stands in for the time of an event that has none.
+
+    Raises
+    ------
+    InvalidRequest
+        It is not JSON, or a field is missing or wrong; names it.
+    """
+    try:
+        decoded = from_json(body)
+    except ValueError as error:
+        raise InvalidRequest(f"the body is not JSON: {error}") from None
+    events = decoded if isinstance(decoded, list) else [decoded]
+    found = (_parse(event, index, received_at) for index, event in enumerate(events))
+    return [callback for callback in found if callback is not None]
+
+
+def _parse(event: object, index: int, received_at: datetime) -> StateCallback | None:
+    envelope = _read(_Envelope, event, f"[{index}]")
+    kind = envelope.type.lower()
+    if kind not in {STATE_CHANGED.lower(), START_FAILED.lower()}:
+        log.info("callback.ignored", eventType=envelope.type[:200])
+        return None
+    data = _read(_Data, envelope.data, f"[{index}].data")
+    operation, detail = _failure(data) if kind == START_FAILED.lower() else _state(data, f"[{index}].data")
+    return StateCallback(
+        envelope.id, envelope.time or received_at, data.recording_id, operation, detail, data.server_call_id
+    )
+
+
+def _failure(data: _Data) -> tuple[Operation, str | None]:
+    result = data.result_information or _Result()
+    code = "/".join(str(code) for code in (result.code, result.sub_code) if code is not None)
+    detail = ": ".join(part for part in (code, result.message) if part)
+    return Operation.REPORTED_FAILED, detail[:_LONGEST_DETAIL] or None
+
+
+def _state(data: _Data, path: str) -> tuple[Operation | None, str | None]:
+    match (data.state or "").lower():
+        case "active":
+            return Operation.REPORTED_ACTIVE, None
+        case "inactive":
+            begun = data.start_date_time is None or data.start_date_time.year > 1
+            return Operation.REPORTED_INACTIVE, None if begun else NOT_BEGUN
+        case "":
+            raise InvalidRequest(f"{path}.state is missing", field=f"{path}.state")
+    return None, None
+
+
+def _read[M: ReceivedModel](model: type[M], value: object, path: str) -> M:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join([path, *(str(part) for part in fault["loc"])])
+        raise InvalidRequest(f"{where}: {fault['msg']}", field=where) from None
+
+
+class Callbacks:
+    """Makes addresses for state callbacks, and takes what comes in at them.
+
+    Parameters
+    ----------
+    ledger
+        Keeps the addresses' hashes, and is told what was reported.
+    base_url
+        Where the app can be reached from outside; None turns callbacks off.
+    now
+        The time, in UTC.
+    """
+
+    def __init__(
+        self, ledger: Ledger, base_url: str | None, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._ledger = ledger
+        self._base_url = base_url
+        self._now = now
+
+    async def address(self) -> CallbackAddress | None:
+        """Return a new address, which is taken note of; None where callbacks are off."""
+        if self._base_url is None:
+            return None
+        reference, token = secrets.token_hex(12), secrets.token_urlsafe(_TOKEN_BYTES)
+        await self._ledger.reserve("callback", reference, tokenHash=_hash(token), madeAt=iso_time(self._now()))
+        return CallbackAddress(reference, f"{self._base_url}/api/{ROUTE}/{reference}/{token}")
+
+    async def bind(self, reference: str, recording_id: str) -> bool:
+        """Bind an address to a recording for good; return whether it is bound to this one."""
+        bound = await self._ledger.reserve("callback-recording", reference, recordingId=recording_id)
+        if bound is None or bound["recordingId"] == recording_id:
+            return True
+        log.error("callback.of_another_recording", boundTo=bound["recordingId"], recordingId=recording_id)
+        return False
+
+    async def take(self, reference: str, token: str, body: bytes) -> None:
+        """Take in what the service posts.
+
+        Raises
+        ------
+        UnknownCallback
+            There is no such address.
+        BodyTooLarge
+            The body is larger than `BODY_LIMIT`.
+        InvalidRequest
+            The body is not what the service posts.
+        StorageUnavailable
+            It could not be noted; it should come again.
+        """
+        with storage_errors_told():
+            known = await self._ledger.reserved("callback", reference)
+            expected = known["tokenHash"] if known is not None else _NOBODY
+            if not hmac.compare_digest(_hash(token), expected) or known is None:
+                raise UnknownCallback
+            if len(body) > BODY_LIMIT:
+                raise BodyTooLarge(BODY_LIMIT)
+            for callback in parse_callbacks(body, self._now()):
+                if await self.bind(reference, callback.recording_id):
+                    await self._note(callback)
+
+    async def _note(self, callback: StateCallback) -> None:
+        name = safe_name(callback.recording_id)
+        with log.fields(recordingId=callback.recording_id, eventId=callback.event_id):
+            if callback.operation is None:
+                log.warning("callback.state_unknown")
+                return
+            await self._ledger.learn(name, recordingId=callback.recording_id, serverCallId=callback.server_call_id)
+            await self._ledger.record(
+                name, callback.operation, at=callback.at, detail=callback.detail, key=f"callback {callback.event_id}"
+            )
+            if callback.server_call_id is not None:
+                await self._ledger.link(callback.server_call_id, name)
+            log.info("recording.reported", state=callback.operation, detail=callback.detail)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,251 @@
+"""Recordings as their users see them: started once, in a state that is true, and remembered after they have ended."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from shared.core import log
+from shared.core.blob_names import safe_name
+from shared.core.errors import ConsentRequired, ManifestUnreadable, ServiceError, StorageUnavailable, WrongState
+from shared.core.times import iso_time
+from shared.recordings.acs_client import Repeatability
+from shared.recordings.idempotency import Idempotency
+from shared.recordings.lookup import Lookup, within_patience
+from shared.recordings.responses import Accepted, Started
+from shared.recordings.start_request import parse_idempotency_key, parse_start
+from shared.recordings.states import ALLOWED, LEADS_TO, RETRY_AFTER, State
+from shared.storage.consent import add_consent
+from shared.storage.ledger import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from shared.recordings.acs_client import Control, Recording
+    from shared.recordings.start_request import Consent, StartRecording
+    from shared.recordings.views import View
+    from shared.storage.blobs import Catalog
+    from shared.storage.ledger import Ledger
+    from shared.storage.places import Places
+
+_RACED = frozenset({400, 404, 409, 412})
+"""What the service answers when a recording got into another state since we looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller is told: the body, and when it pays to ask again, in seconds."""
+
+    body: dict[str, Any]
+    retry_after: int | None = None
+
+
+class Recordings:
+    """Starts, shows, pauses, resumes and stops recordings.
+
+    Every method raises `ServiceError` when the service refuses or cannot be reached; those that take a recordingId
+    raise what `Lookup.view` raises.
+
+    Parameters
+    ----------
+    control
+        The service.
+    ledger
+        What we remember.
+    catalog, places
+        What is archived, and where.
+    retention
+        How long the service keeps a recording's files.
+    require_consent
+        Whether a start must come with the participants' consent.
+    now
+        The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        ledger: Ledger,
+        catalog: Catalog,
+        places: Places,
+        *,
+        retention: timedelta,
+        require_consent: bool = False,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._control = control
+        self._ledger = ledger
+        self._catalog = catalog
+        self._require_consent = require_consent
+        self._now = now
+        self._lookup = Lookup(control, ledger, catalog, places, retention=retention, now=now)
+        self._idempotency = Idempotency(ledger, now=now)
+
+    async def start(self, body: bytes, *, by: str | None = None, idempotency_key: str | None = None) -> Answer:
+        """Start recording a call.
+
+        Parameters
+        ----------
+        body
+            The request's JSON object, a `StartRecording`.
+        by
+            Who asks.
+        idempotency_key
+            A request that is repeated with the same key, by the same caller, returns the first one's answer.
+
+        Raises
+        ------
+        InvalidRequest
+            A field is missing or wrong; the service is not asked.
+        ConsentRequired
+            Consent is required and not given.
+        IdempotencyConflict
+            The key was used for another request.
+        """
+        key = parse_idempotency_key(idempotency_key)
+        request = parse_start(body)
+        if self._require_consent and request.consent is None:
+            raise ConsentRequired
+        if key is None:
+            return await self.begin(request, by=by)
+        return Answer(
+            await self._idempotency.once(
+                f"{by}\n{key}", request.model_dump_json(), lambda repeatability: self._start(request, by, repeatability)
+            )
+        )
+
+    async def begin(
+        self, request: StartRecording, *, by: str | None = None, repeatability: Repeatability | None = None
+    ) -> Answer:
+        """Start what is checked already.
+
+        Parameters
+        ----------
+        repeatability
+            Of a start that may have been asked for before.
+
+        Raises
+        ------
+        ConsentRequired
+            Consent is required and not given.
+        """
+        if self._require_consent and request.consent is None:
+            raise ConsentRequired
+        return Answer(await self._start(request, by, repeatability or Repeatability.new()))
+
+    async def get(self, recording_id: str) -> Answer:
+        """Say what state a recording is in, while it runs and ever after."""
+        view = await self._lookup.view(recording_id)
+        retry_after = RETRY_AFTER.get(view.state)
+        if view.silence is not None and view.state not in {State.ARCHIVED, State.EXPIRED, State.FAILED}:
+            retry_after = max(retry_after or 5, math.ceil(view.silence.retry_after or 0))
+        return Answer(view.to_body().as_json(), retry_after)
+
+    async def pause(self, recording_id: str, *, by: str | None = None) -> Answer:
+        """Pause a recording; raises `WrongState` where that makes no sense."""
+        return await self._operate(recording_id, Operation.PAUSE, self._control.pause, by)
+
+    async def resume(self, recording_id: str, *, by: str | None = None) -> Answer:
+        """Resume a paused recording; raises `WrongState` where that makes no sense."""
+        return await self._operate(recording_id, Operation.RESUME, self._control.resume, by)
+
+    async def stop(self, recording_id: str, *, by: str | None = None) -> Answer:
+        """Stop a recording for good; raises `WrongState` where that makes no sense."""
+        return await self._operate(recording_id, Operation.STOP, self._control.stop, by)
+
+    async def _start(self, request: StartRecording, by: str | None, repeatability: Repeatability) -> dict[str, Any]:
+        recording = await self._control.start(request, repeatability)
+        state = State.PAUSED if request.pause_on_start else State.STARTING
+        with log.fields(recordingId=recording.recording_id):
+            # The recording runs whatever becomes of the ledger, and its id must reach the caller.
+            noted = await _noted(self._note_start(recording, request, by))
+            if not noted and request.consent is not None:
+                await self._keep_consent(recording, request.consent)
+            log.info("recording.started", by=by)
+        started = Started(recording_id=recording.recording_id, state=state, recording_kind=recording.kind)
+        return started.as_json()
+
+    async def _keep_consent(self, recording: Recording, consent: Consent) -> None:
+        """Keep a consent that the ledger did not take where an operator finds it: nobody can ask for it again."""
+        evidence = {
+            "reason": "the ledger did not take the consent: put it beside the recording's files, as consent.json",
+            "recordingId": recording.recording_id,
+            "consent": consent.model_dump(mode="json", by_alias=True),
+        }
+        try:
+            await within_patience(
+                self._catalog.raise_attention(f"consent.{safe_name(recording.recording_id)}", evidence)
+            )
+        except StorageUnavailable:
+            log.error("consent.lost")
+
+    async def _note_start(self, recording: Recording, request: StartRecording, by: str | None) -> None:
+        name = safe_name(recording.recording_id)
+        consent = request.consent.model_dump_json(by_alias=True) if request.consent else None
+        await self._ledger.learn(
+            name,
+            recordingId=recording.recording_id,
+            recordingKind=recording.kind,
+            startedAt=iso_time(self._now()),
+            startedBy=by,
+            options=_shown(request),
+            pauseOnStart=request.pause_on_start,
+            consent=consent,
+            serverCallId=request.server_call_id,
+        )
+        # A start that is repeated because its answer was lost is noted once.
+        await self._ledger.record(name, Operation.START, by=by, key=Operation.START)
+        await self._ledger.open(name)
+        if request.server_call_id is not None:
+            await self._ledger.link(request.server_call_id, name)
+        if consent is not None and (prefix := (await self._ledger.read(name)).text("prefix")) is not None:
+            await add_consent(self._catalog, prefix, consent)
+
+    async def _operate(
+        self, recording_id: str, operation: Operation, ask: Callable[[str], Awaitable[None]], by: str | None
+    ) -> Answer:
+        view = await self._lookup.view(recording_id)
+        _check(operation, view)
+        try:
+            await ask(recording_id)
+        except ServiceError as refusal:
+            if refusal.status in _RACED:
+                _check(operation, await self._lookup.view(recording_id))
+            raise
+        state = LEADS_TO[operation]
+        with log.fields(recordingId=recording_id):
+            await _noted(self._ledger.record(view.facts.name, operation, by=by))
+            log.info("recording.operated", operation=operation, by=by)
+        return Answer(Accepted(recording_id=recording_id, state=state).as_json(), RETRY_AFTER.get(state))
+
+
+def _check(operation: Operation, view: View) -> None:
+    """Raise `WrongState` where an operation makes no sense, and the service's error where only it could tell."""
+    over = view.state in {State.STOPPING, State.PROCESSING, State.ARCHIVING, State.ARCHIVED, State.EXPIRED}
+    if view.silence is not None and not over:
+        raise view.silence
+    if view.state not in ALLOWED[operation]:
+        raise WrongState(operation, view.state)
+
+
+async def _noted(work: Awaitable[None]) -> bool:
+    """Write to the ledger; what runs at the service runs, even if that fails. Return whether it did not."""
+    try:
+        await within_patience(work)
+    except (StorageUnavailable, ManifestUnreadable):
+        log.error("ledger.not_noted")
+        return False
+    return True
+
+
+def _shown(request: StartRecording) -> str:
+    """Return the options as they are kept and shown: an address's query may hold a secret."""
+    callback = request.recording_state_callback_uri
+    if callback is not None:
+        request = request.model_copy(
+            update={"recording_state_callback_uri": urlsplit(callback)._replace(query="", fragment="").geturl()}
+        )
+    return request.model_dump_json(by_alias=True, exclude_none=True, exclude={"consent"})

@@ -1,0 +1,54 @@
+"""Each of many things gets its turn: one that fails does not keep the others from theirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.core import log
+from shared.core.errors import ArchiverError
+from shared.storage.blobs import storage_errors_told
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable
+
+_IN_A_ROW = 10
+"""So many failures one after the other are not the items' fault: what they need is away, and each takes long."""
+
+
+async def each[T](what: str, items: AsyncIterable[T], work: Callable[[T], Awaitable[object]]) -> None:
+    """Do the work for each item.
+
+    Parameters
+    ----------
+    what
+        Names the work in the log.
+
+    Raises
+    ------
+    ExceptionGroup
+        The items' failures, when all had their turn, or so many in a row failed that the rest would as well.
+    """
+    failures: list[Exception] = []
+    in_a_row = 0
+    async for item in items:
+        try:
+            with storage_errors_told():
+                await work(item)
+            in_a_row = 0
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one item, the others are not to suffer
+            failures.append(error)
+            in_a_row += 1
+            reason = str(error) if isinstance(error, ArchiverError) else type(error).__name__
+            log.error("sweep.item_failed", step=what, item=_name(item), reason=reason)
+            if in_a_row == _IN_A_ROW:
+                break
+    if failures:
+        raise ExceptionGroup(f"{what} failed for {len(failures)}", failures)
+
+
+def _name(item: object) -> str:
+    match item:
+        case {"id": name} | (name, *_):
+            return str(name)[:300]
+        case _:
+            return str(getattr(item, "name", item))[:300]

@@ -1,0 +1,252 @@
+"""The ledger made again from the blobs: what they know is put back, a page at a time, and nothing known is lost.
+
+For each recording that is the place, the id, the deadline that its kept events give, and the consent; and the
+operator's list, as far as the evidence under `attention/` is still true. The blobs know nothing of who asked for what
+and when, of the service's reports, and of recordings that were never announced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+from azure.core.exceptions import HttpResponseError
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from shared.catalogue.listing import DEFAULT_LIMIT
+from shared.core import blob_names, log
+from shared.core.errors import InvalidEvent, InvalidRequest, ManifestUnreadable
+from shared.core.times import iso_time
+from shared.events.recording_files import parse_recording_files
+from shared.incidents.restoration import Restoration, raised_at
+from shared.storage.blobs import storage_errors_told
+
+if TYPE_CHECKING:
+    from azure.storage.blob.aio import ContainerClient
+
+    from shared.catalogue.listing import Listing
+    from shared.incidents.incidents import Attention
+    from shared.storage.blobs import Catalog
+    from shared.storage.ledger import Ledger
+
+_AT_ONCE = 8
+_RECORDINGS, _FINDINGS = "r.", "a."
+
+
+class ReindexReport(BaseModel):
+    """What one request of a reindexing did; `cursor` leads to the next one, until there is none."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+    recordings: Annotated[int, Field(ge=0, description="Recordings that were looked at.")] = 0
+    learnt: Annotated[int, Field(ge=0, description="Of those, how many the ledger did not know, or not all of.")] = 0
+    findings: Annotated[int, Field(ge=0, description="Findings that were put back on the operator's list.")] = 0
+    unreadable: Annotated[
+        tuple[str, ...], Field(description="Prefixes and blobs that tell nothing: look at them, nothing was changed.")
+    ] = ()
+    cursor: str | None = None
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the blobs tell of one row of the ledger."""
+
+    recording_id: str | None
+    expires_at: datetime | None = None
+    consent: str | None = None
+
+
+class Reindexing:
+    """Makes the ledger again.
+
+    It can be repeated, run twice at once, and run while recordings are being archived.
+
+    Parameters
+    ----------
+    container
+        The archive's container.
+    catalog, ledger, attention
+        Its bookkeeping.
+    listing
+        Knows what the archive holds.
+    retention
+        How long the service keeps a recording's files.
+    """
+
+    def __init__(
+        self,
+        container: ContainerClient,
+        *,
+        catalog: Catalog,
+        ledger: Ledger,
+        attention: Attention,
+        listing: Listing,
+        retention: timedelta,
+    ) -> None:
+        self._container = container
+        self._catalog = catalog
+        self._ledger = ledger
+        self._attention = attention
+        self._listing = listing
+        self._retention = retention
+        self._restoration = Restoration(catalog, ledger, attention)
+
+    async def step(
+        self, since: str | None = None, cursor: str | None = None, limit: str | None = None
+    ) -> ReindexReport:
+        """Look at one page: first of recordings, then of findings.
+
+        Parameters
+        ----------
+        since
+            The first day of interest, `YYYY-MM-DD` in UTC, by the recordings' start and by when a finding was raised;
+            all by default. The same with each cursor.
+        cursor
+            Of the step before.
+        limit
+            Most recordings in one step, 1 to 200.
+
+        Raises
+        ------
+        InvalidRequest
+            A parameter is wrong.
+        StorageUnavailable
+            The archive could not be read, or the ledger not be written.
+        """
+        kind, rest = (cursor[:2], cursor[2:]) if cursor else (_RECORDINGS, "")
+        if kind not in {_RECORDINGS, _FINDINGS}:
+            raise InvalidRequest("cursor is not one that a reindexing gave out", field="cursor")
+        with storage_errors_told():
+            if kind == _RECORDINGS:
+                report = await self._recordings(since, rest or None, limit)
+            else:
+                report = await self._findings(_day(since), rest)
+        log.info(
+            "ledger.reindexed",
+            recordings=report.recordings,
+            learnt=report.learnt,
+            findings=report.findings,
+            unreadable=len(report.unreadable),
+        )
+        return report
+
+    async def _recordings(self, since: str | None, cursor: str | None, limit: str | None) -> ReindexReport:
+        page = await self._listing.page(since, cursor, limit)
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def restored(prefix: str) -> bool | None:
+            async with gate:
+                return await self._restore(prefix)
+
+        prefixes = [recording.prefix for recording in page.recordings]
+        outcomes = await asyncio.gather(*map(restored, prefixes))
+        return ReindexReport(
+            recordings=len(prefixes),
+            learnt=sum(outcome is True for outcome in outcomes),
+            unreadable=tuple(prefix for prefix, known in zip(prefixes, outcomes, strict=True) if known is None),
+            cursor=f"{_RECORDINGS}{page.cursor}" if page.cursor else _FINDINGS,
+        )
+
+    async def _restore(self, prefix: str) -> bool | None:
+        """Return whether the ledger learnt something of a recording; None where its blobs tell nothing."""
+        try:
+            manifest = (await self._catalog.read_manifest(prefix)).manifest
+        except ManifestUnreadable:
+            manifest = None
+        rows = await self._told_by_events(prefix)
+        if manifest is not None:
+            rows.setdefault(blob_names.ledger_name(manifest.recording_id, prefix), _Told(manifest.recording_id))
+        if not rows:
+            return None
+        if (consent := await self._consent(prefix)) is not None:
+            # A start that brings a consent has an id.
+            next((told for told in rows.values() if told.recording_id), next(iter(rows.values()))).consent = consent
+        return any([await self._teach(name, prefix, told) for name, told in rows.items()])
+
+    async def _told_by_events(self, prefix: str) -> dict[str, _Told]:
+        """Return what the kept events tell, by the name that each is known under."""
+        rows: dict[str, _Told] = {}
+        async for blob in self._container.list_blobs(name_starts_with=f"{prefix}/events/"):
+            content = await self._catalog.read(blob.name)
+            try:
+                event = json.loads(content or b"")
+                files = parse_recording_files(event, blob.last_modified) if isinstance(event, dict) else None
+            except (ValueError, RecursionError, InvalidEvent):
+                files = None
+            if files is None:
+                log.warning("event.unread", blob=blob.name)
+                continue
+            told = rows.setdefault(blob_names.ledger_name(files.recording_id, prefix), _Told(files.recording_id))
+            expires_at = files.event_time + self._retention
+            told.expires_at = max(told.expires_at or expires_at, expires_at)
+        return rows
+
+    async def _consent(self, prefix: str) -> str | None:
+        content = await self._catalog.read(blob_names.consent_blob(prefix))
+        return None if content is None else content.decode(errors="replace")
+
+    async def _teach(self, name: str, prefix: str, told: _Told) -> bool:
+        """Merge what is told into a row; an event that comes meanwhile knows more, so no deadline becomes earlier."""
+        facts = await self._ledger.read(name)
+        known = facts.moment("expiresAt")
+        expires_at = max((moment for moment in (known, told.expires_at) if moment is not None), default=None)
+        wanted = {
+            "recordingId": told.recording_id,
+            "prefix": prefix,
+            "expiresAt": iso_time(expires_at) if expires_at else None,
+            "consent": facts.text("consent") or told.consent,
+        }
+        missing = {key: value for key, value in wanted.items() if value is not None and facts.text(key) != value}
+        if missing:
+            await self._ledger.learn(name, **missing)
+        return bool(missing)
+
+    async def _findings(self, since: str, marker: str) -> ReindexReport:
+        blobs = self._container.list_blobs(
+            name_starts_with=blob_names.ATTENTION, include=["metadata"], results_per_page=DEFAULT_LIMIT
+        ).by_page(_decoded(marker))
+        try:
+            page = await anext(blobs, None)
+        except HttpResponseError as error:
+            if marker and error.status_code == 400:
+                raise InvalidRequest("cursor is not one that a reindexing gave out", field="cursor") from None
+            raise
+        restored, unreadable = 0, list[str]()
+        if page is not None:
+            async for blob in page:
+                if f"{raised_at(blob):%Y-%m-%d}" < since:
+                    continue
+                is_back = await self._restoration.restore(blob)
+                if is_back is None:
+                    unreadable.append(blob.name)
+                restored += bool(is_back)
+        following = getattr(blobs, "continuation_token", None) if page is not None else None
+        return ReindexReport(
+            findings=restored,
+            unreadable=tuple(unreadable),
+            cursor=f"{_FINDINGS}{_encoded(following)}" if following else None,
+        )
+
+
+def _day(text: str | None) -> str:
+    try:
+        return date.fromisoformat(text).isoformat() if text else ""
+    except ValueError:
+        raise InvalidRequest("since takes a day such as 2026-11-22", field="since") from None
+
+
+def _encoded(marker: str) -> str:
+    return base64.urlsafe_b64encode(marker.encode()).decode().rstrip("=")
+
+
+def _decoded(text: str) -> str | None:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode() or None
+    except (ValueError, binascii.Error):
+        raise InvalidRequest("cursor is not one that a reindexing gave out", field="cursor") from None

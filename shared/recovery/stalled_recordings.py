@@ -1,0 +1,167 @@
+"""Partial recordings driven on: chunks without a sign of life go to the queue again, and what stays open is told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared.core import blob_names, log
+from shared.core.errors import ManifestUnreadable
+from shared.incidents.incidents import Finding, Kind, unreadable
+from shared.storage.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, Status
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from typing import Any
+
+    from shared.events.chunk_message import ChunkMessage
+    from shared.incidents.incidents import Attention
+    from shared.recovery.replay import Replaying
+    from shared.storage.blobs import Catalog
+    from shared.storage.ledger import Facts, Ledger
+    from shared.storage.manifest import ArchivedChunk, Manifest
+
+PATIENCE = timedelta(minutes=15)
+"""How long a chunk may be without a sign of life before it is sent to the queue again."""
+
+LONGEST_CHUNK = timedelta(hours=4)
+"""The service ends a chunk after this at the latest, so the next one may take as long to come."""
+
+DAYS_BACK = 8
+"""How old a recording's start may be for the sweep to look at it: long recordings end days after they began."""
+
+
+class Redriving:
+    """Drives partial recordings on.
+
+    Parameters
+    ----------
+    catalog, ledger, attention
+        The archive's bookkeeping.
+    replaying
+        Takes kept events in once more.
+    retention
+        How long the service keeps a recording's files.
+    expected_event
+        How long after a recording's end its event may take.
+    now
+        The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        ledger: Ledger,
+        attention: Attention,
+        replaying: Replaying,
+        *,
+        retention: timedelta,
+        expected_event: timedelta,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._catalog = catalog
+        self._ledger = ledger
+        self._attention = attention
+        self._replaying = replaying
+        self._retention = retention
+        self._expected_event = expected_event
+        self._now = now
+
+    async def partial(self) -> AsyncIterator[tuple[str, datetime]]:
+        """Yield the prefixes of partial recordings, with their manifests' last change."""
+        now = self._now()
+        # Old days hold little that is not complete, but many blobs to list: once an hour will do for them.
+        days = DAYS_BACK if now.minute < 5 else 2
+        for back in range(-1, days):
+            async for found in self._catalog.partial((now - timedelta(days=back)).date()):
+                yield found
+
+    async def drive(self, prefix: str, changed_at: datetime, seen: Mapping[str, Mapping[str, Any]]) -> None:
+        """Send a recording's idle chunks to the queue again, and tell of what stays open.
+
+        Parameters
+        ----------
+        seen
+            The operator's list.
+        """
+        try:
+            manifest = (await self._catalog.read_manifest(prefix)).manifest
+        except ManifestUnreadable as error:
+            await self._attention.report(unreadable(prefix, error), seen)
+            return
+        if manifest is None or manifest.status is not Status.PARTIAL:
+            return
+        facts = await self._ledger.read(blob_names.ledger_name(manifest.recording_id, prefix))
+        expires_at = facts.moment("expiresAt") or changed_at + self._retention
+        waiting = [chunk for chunk in manifest.chunks if chunk.archived_at is None]
+        quiet = self._now() - changed_at
+        if waiting:
+            if self._now() < expires_at:
+                idle = {chunk.index for chunk in waiting if self._is_idle(facts, chunk, quiet)}
+                await self._send_again(prefix, facts, idle)
+            if quiet >= PATIENCE:
+                await self._attention.report(self._waiting(prefix, manifest, waiting, facts, expires_at), seen)
+        elif quiet >= self._expected_event + (LONGEST_CHUNK if _goes_on(manifest) else timedelta()):
+            reason = f"chunks {[chunk.index for chunk in manifest.chunks]} are archived, and others are missing"
+            await self._attention.report(
+                Finding(
+                    kind=Kind.GAP,
+                    identifier=prefix,
+                    reason=reason,
+                    recording_id=manifest.recording_id,
+                    prefix=prefix,
+                    expires_at=expires_at,
+                ),
+                seen,
+            )
+
+    async def announce_again(self, prefix: str, only: set[int] | None = None) -> list[ChunkMessage]:
+        """Take the events in that are kept with a recording, and send its chunks that are not archived to the queue."""
+        sent = []
+        async for event in self._catalog.events(prefix):
+            sent += await self._replaying.replay(event, only)
+        return sent
+
+    def _is_idle(self, facts: Facts, chunk: ArchivedChunk, quiet: timedelta) -> bool:
+        progress = facts.chunks.get(chunk.index)
+        if progress is None or progress.touched_at is None:
+            return quiet >= PATIENCE and (progress is None or progress.given_up_at is None)
+        if progress.given_up_at is not None:
+            return False  # another try changes nothing, until an operator says so
+        due = max(progress.touched_at, progress.next_try_at or progress.touched_at)
+        return self._now() - due >= PATIENCE
+
+    async def _send_again(self, prefix: str, facts: Facts, indexes: set[int]) -> None:
+        if not indexes:
+            return
+        for index in indexes:  # before, so that what cannot be noted is not sent with every sweep
+            await self._ledger.touch(facts.name, index)
+        await self.announce_again(prefix, only=indexes)
+        log.warning("chunk.sent_again", prefix=prefix, chunks=sorted(indexes))
+
+    def _waiting(
+        self, prefix: str, manifest: Manifest, waiting: list[ArchivedChunk], facts: Facts, expires_at: datetime
+    ) -> Finding:
+        indexes = [chunk.index for chunk in waiting]
+        errors = {error for index in indexes if (known := facts.chunks.get(index)) and (error := known.last_error)}
+        over = self._now() >= expires_at
+        reason = f"chunks {indexes} are announced and not archived"
+        if over:
+            reason += ", and the service has deleted them"
+        if errors:
+            reason += f"; the last tries said: {'; '.join(sorted(errors))}"
+        return Finding(
+            kind=Kind.WAITING,
+            identifier=prefix,
+            reason=reason,
+            error="Expired" if over else None,
+            recording_id=manifest.recording_id,
+            prefix=prefix,
+            expires_at=expires_at,
+        )
+
+
+def _goes_on(manifest: Manifest) -> bool:
+    """Whether the chunk that comes next may still be recorded: the last one ended because it was full."""
+    last = manifest.chunks[-1].end_reason if manifest.chunks else None
+    return (last or "").lower() == CHUNK_MAXIMUM_SIZE_EXCEEDED.lower()

@@ -1,0 +1,31 @@
+"""The consent that came with a start: kept beside the recording's files, and named in the manifest.
+
+The start notes it in the ledger, and the intake finds it there when the files are announced. Those two can overtake one
+another, so each looks again after its own writing whether the other was there first: whoever is second sees it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from shared.core import blob_names
+from shared.storage.manifest import ConsentFile
+
+if TYPE_CHECKING:
+    from shared.storage.blobs import Catalog
+
+
+async def keep_consent(catalog: Catalog, prefix: str, consent: str) -> ConsentFile:
+    """Put a consent beside the recording's files, unless one is there, and return what the manifest says of it."""
+    name = blob_names.consent_blob(prefix)
+    content = await catalog.put_first(name, consent.encode())
+    return ConsentFile(blob=name, sha256=hashlib.sha256(content).hexdigest())
+
+
+async def add_consent(catalog: Catalog, prefix: str, consent: str) -> None:
+    """Put a consent beside the files of a recording that has a manifest already, and name it there."""
+    file = await keep_consent(catalog, prefix, consent)
+    await catalog.update_manifest(
+        prefix, lambda known: known if known.consent else known.model_copy(update={"consent": file})
+    )

@@ -1,0 +1,73 @@
+"""Events that Event Grid could not deliver: it leaves them in a container, from where they are taken in again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import ResourceNotFoundError
+
+from shared.core import log
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from azure.storage.blob.aio import ContainerClient
+
+REPLAYED = "replayed/"
+"""Where a dead letter is moved once it was taken in; nothing is deleted."""
+
+_LARGEST = 8 * 1024 * 1024
+
+
+class DeadLetters:
+    """Reads the dead-letter container.
+
+    Parameters
+    ----------
+    container
+        Where Event Grid leaves dead letters: blobs of one or more events, in either schema.
+    """
+
+    def __init__(self, container: ContainerClient) -> None:
+        self._container = container
+
+    async def waiting(self) -> AsyncIterator[str]:
+        """Yield the names of the blobs that were not taken in yet."""
+        try:
+            async for blob in self._container.list_blobs():
+                if not blob.name.startswith(REPLAYED):
+                    yield blob.name
+        except ResourceNotFoundError:
+            return
+
+    async def read(self, name: str) -> list[dict[str, Any]] | None:
+        """Return the events of a blob; None when it holds none that can be read."""
+        content = await self._content(name)
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError):
+            return None
+        events = document if isinstance(document, list) else [document]
+        if not all(isinstance(event, dict) for event in events):
+            return None
+        return events
+
+    async def done(self, name: str) -> None:
+        """Move a blob to `replayed/`."""
+        content = await self._content(name)
+        await self._container.upload_blob(f"{REPLAYED}{name}", content, overwrite=True)
+        try:
+            await self._container.delete_blob(name)
+        except ResourceNotFoundError:
+            log.info("dead_letter.moved_by_another", blob=name)
+
+    async def _content(self, name: str) -> bytes:
+        stream = await self._container.download_blob(name, offset=0, length=_LARGEST)
+        return bytes(await stream.readall())
+
+
+def event_type(event: Mapping[str, Any]) -> str:
+    """Return an event's type in lower case, in either schema; empty where it has none."""
+    kind = event.get("eventType") or event.get("type")
+    return kind.lower() if isinstance(kind, str) else ""

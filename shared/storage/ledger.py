@@ -1,0 +1,344 @@
+"""The ledger: what was asked for a recording, and what became of it.
+
+An index in Azure Table Storage for what the blobs cannot tell quickly, or not at all: what we started, who asked, when
+it was paused. Of what is archived the blobs stay the truth, and from them the ledger can be made again.
+
+One table. A recording is a partition, named by its safe name:
+
+- row `recording`: each fact is a property of its own, and writers merge only what they know: two at once lose nothing;
+- rows `transition.…`: something that was done, or that the service reported; written once, never changed;
+- rows `chunk.…`: how far the copy of a chunk is, and what its tries ended with.
+
+Partition `.open` has a row for each recording that we started and that no event has announced yet: a sweep looks there.
+Other partitions that begin with a dot, which no safe name does, hold claimed keys: who asks first wins.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from azure.core.exceptions import AzureError
+
+from shared.core import log
+from shared.core.blob_names import safe_name
+from shared.core.times import iso_time
+from shared.storage.table import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from azure.data.tables.aio import TableClient
+
+TABLE = "recordings"
+"""The table's name, in the archive's account."""
+
+_OPEN = ".open"
+_RECORDING = "recording"
+_TRANSITION = "transition."
+_CHUNK = "chunk."
+_CLAIM = "claim"
+"""Tells a claim from another's, where the answer to the claiming was lost and the SDK asked again."""
+
+
+class Operation(StrEnum):
+    """What happened to a recording."""
+
+    START = "start"
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    REPORTED_ACTIVE = "reportedActive"
+    REPORTED_INACTIVE = "reportedInactive"
+    REPORTED_FAILED = "reportedFailed"
+    CALL_ENDED = "callEnded"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Something that happened, when, and who asked for it."""
+
+    operation: Operation
+    at: datetime
+    by: str | None = None
+    detail: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        members = {"operation": self.operation, "at": iso_time(self.at), "by": self.by, "detail": self.detail}
+        return {name: value for name, value in members.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkProgress:
+    """How far the copy of a chunk is.
+
+    Attributes
+    ----------
+    bytes_done, bytes_total
+        Staged so far, and the file's size; None while nothing is known.
+    tries
+        Failed tries so far.
+    last_error
+        What the last failed try ended with.
+    touched_at
+        When it was last worked on.
+    next_try_at
+        When the next try is due.
+    given_up_at
+        Since when no more tries are made.
+    """
+
+    index: int
+    bytes_done: int | None = None
+    bytes_total: int | None = None
+    tries: int = 0
+    last_error: str | None = None
+    touched_at: datetime | None = None
+    next_try_at: datetime | None = None
+    given_up_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the ledger knows of a recording; empty where it knows nothing.
+
+    Attributes
+    ----------
+    name
+        The recording's safe name.
+    known
+        The row's facts by name: recordingId, callId, serverCallId, prefix, startedAt, options, expiresAt, …
+    transitions
+        In the order they happened.
+    chunks
+        By index; only chunks whose copy is under way or has failed.
+    """
+
+    name: str
+    known: Mapping[str, Any] = field(default_factory=dict)
+    transitions: tuple[Transition, ...] = ()
+    chunks: Mapping[int, ChunkProgress] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.known or self.transitions)
+
+    def text(self, name: str) -> str | None:
+        """Return a fact that is a text."""
+        value = self.known.get(name)
+        return value if isinstance(value, str) else None
+
+    def moment(self, name: str) -> datetime | None:
+        """Return a fact that is a time."""
+        text = self.text(name)
+        return datetime.fromisoformat(text) if text else None
+
+    def document(self, name: str) -> Any:
+        """Return a fact that is JSON."""
+        text = self.text(name)
+        return json.loads(text) if text else None
+
+    def last(self, *operations: Operation) -> Transition | None:
+        """Return the last transition that is one of `operations`."""
+        return next((entry for entry in reversed(self.transitions) if entry.operation in operations), None)
+
+
+async def best_effort[T](work: Awaitable[T]) -> T | None:
+    """Do something with the ledger that must not stand in the way of a recording; None when the ledger is not there."""
+    try:
+        return await work
+    except AzureError as error:
+        log.error("ledger.unavailable", error=type(error).__name__, code=getattr(error, "error_code", None))
+        return None
+
+
+class Ledger:
+    """Reads and writes the ledger.
+
+    Parameters
+    ----------
+    table
+        Made on first use if it is missing.
+    now
+        The time, in UTC.
+    """
+
+    def __init__(self, table: TableClient, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._rows = Rows(table)
+        self._now = now
+
+    async def read(self, name: str) -> Facts:
+        """Return what is known of the recording with this safe name."""
+        known: dict[str, Any] = {}
+        transitions: list[Transition] = []
+        chunks: dict[int, ChunkProgress] = {}
+        async for row in self._rows.find("PartitionKey eq @partition", partition=name):
+            kind = row.pop("RowKey")
+            row.pop("PartitionKey")
+            if kind == _RECORDING:
+                known = row
+            elif kind.startswith(_TRANSITION):
+                transitions.append(_transition(row))
+            elif kind.startswith(_CHUNK):
+                chunks[int(kind.removeprefix(_CHUNK))] = _progress(int(kind.removeprefix(_CHUNK)), row)
+        transitions.sort(key=lambda entry: entry.at)
+        return Facts(name, known, tuple(transitions), chunks)
+
+    async def learn(self, name: str, /, **facts: str | float | None) -> None:
+        """Merge facts into what is known; None means that nothing is said about it."""
+        said = {key: value for key, value in facts.items() if value is not None}
+        await self._rows.merge(name, _RECORDING, said)
+
+    async def record(
+        self,
+        name: str,
+        operation: Operation,
+        *,
+        by: str | None = None,
+        at: datetime | None = None,
+        detail: str | None = None,
+        key: str | None = None,
+    ) -> None:
+        """Note that something happened.
+
+        Parameters
+        ----------
+        key
+            Identifies what is noted, so that the same thing told twice is noted once; unique by default.
+        """
+        moment = at or self._now()
+        row = {"operation": operation.value, "at": iso_time(moment), "by": by, "detail": detail}
+        suffix = safe_name(key) if key else f"{iso_time(moment)}.{uuid4().hex[:8]}"
+        await self._rows.insert(name, f"{_TRANSITION}{suffix}", row)
+
+    async def progress(self, name: str, index: int, done: int, total: int | None) -> None:
+        """Note how far the copy of a chunk is, in bytes."""
+        await self._rows.merge(
+            name, f"{_CHUNK}{index:06}", {"bytesDone": done, "bytesTotal": total, "touchedAt": self._time()}
+        )
+
+    async def touch(self, name: str, index: int) -> None:
+        """Note that a chunk is being worked on."""
+        await self._rows.merge(name, f"{_CHUNK}{index:06}", {"touchedAt": self._time()})
+
+    async def failed(self, name: str, index: int, tries: int, error: str, next_try: datetime) -> None:
+        """Note that a try to archive a chunk failed, and when the next one is due: it is not given up any more."""
+        row = {"tries": tries, "lastError": error, "touchedAt": self._time(), "nextTryAt": iso_time(next_try)}
+        await self._rows.merge(name, f"{_CHUNK}{index:06}", {**row, "givenUpAt": ""})
+
+    async def give_up(self, name: str, index: int, error: str) -> None:
+        """Note that a chunk cannot be archived, and why."""
+        await self._rows.merge(name, f"{_CHUNK}{index:06}", {"lastError": error, "givenUpAt": self._time()})
+
+    async def begin_anew(self, name: str, index: int) -> None:
+        """Note that a chunk is tried as if for the first time, also one that was given up."""
+        row = {"tries": 0, "touchedAt": self._time(), "nextTryAt": "", "givenUpAt": ""}
+        await self._rows.merge(name, f"{_CHUNK}{index:06}", row)
+
+    async def open(self, name: str, /, **facts: str | None) -> None:
+        """List the recording among those that no event has announced yet."""
+        await self._rows.merge(_OPEN, name, {"since": self._time(), **facts})
+
+    async def close(self, name: str) -> None:
+        """Take the recording from the list of those that no event has announced yet."""
+        await self._rows.delete(_OPEN, name)
+
+    async def link(self, call_id: str, name: str) -> None:
+        """Note that the recording with this safe name is of a call."""
+        await self._rows.merge(f".of-call.{safe_name(call_id)}", name, {})
+
+    async def linked(self, call_id: str) -> list[str]:
+        """Return the safe names of the call's recordings."""
+        rows = self._rows.find("PartitionKey eq @partition", partition=f".of-call.{safe_name(call_id)}")
+        return [row["RowKey"] async for row in rows]
+
+    async def opened(self) -> AsyncIterator[str]:
+        """Yield the names of the recordings that no event has announced yet."""
+        async for row in self._rows.find("PartitionKey eq @partition", partition=_OPEN):
+            yield row["RowKey"]
+
+    async def reserve(self, kind: str, key: str, /, **facts: str) -> Mapping[str, Any] | None:
+        """Claim a key for the first who asks.
+
+        Parameters
+        ----------
+        kind
+            What the key is of, such as `call`.
+        key
+            Any text.
+
+        Returns
+        -------
+        None for the first; for everybody else the facts that are known under the key.
+        """
+        mine = uuid4().hex
+        while not await self._rows.insert(f".{kind}", safe_name(key), {**facts, _CLAIM: mine}):
+            row = await self._rows.get(f".{kind}", safe_name(key))
+            if row is None:  # it was released meanwhile
+                continue
+            return None if row.pop(_CLAIM, None) == mine else row
+        return None
+
+    async def reserved(self, kind: str, key: str) -> Mapping[str, Any] | None:
+        """Return the facts known under a key, or None if nobody claimed it."""
+        row = await self._rows.get(f".{kind}", safe_name(key))
+        if row is not None:
+            row.pop(_CLAIM, None)
+        return row
+
+    async def resolve(self, kind: str, key: str, /, **facts: str | None) -> None:
+        """Add facts to a key, which becomes claimed if it was not."""
+        await self._rows.merge(f".{kind}", safe_name(key), facts)
+
+    async def amend(self, kind: str, key: str, /, **facts: str | None) -> None:
+        """Add facts to a key if it is claimed."""
+        await self._rows.amend(f".{kind}", safe_name(key), facts)
+
+    async def release(self, kind: str, key: str) -> None:
+        """Give a claimed key up."""
+        await self.drop(kind, safe_name(key))
+
+    async def drop(self, kind: str, name: str) -> None:
+        """Give a key up that is known by its safe name."""
+        await self._rows.delete(f".{kind}", name)
+
+    async def claims(self, kind: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Yield the claimed keys of a kind, as safe names, with their facts."""
+        async for row in self._rows.find("PartitionKey eq @partition", partition=f".{kind}"):
+            row.pop("PartitionKey")
+            row.pop(_CLAIM, None)
+            yield row.pop("RowKey"), row
+
+    async def untouched(self, kind: str, since: datetime) -> AsyncIterator[str]:
+        """Yield the keys of a kind, as safe names, that nobody has written to since a moment, by storage's clock."""
+        query = "PartitionKey eq @partition and Timestamp lt @since"
+        async for row in self._rows.find(query, partition=f".{kind}", since=since):
+            yield row["RowKey"]
+
+    def _time(self) -> str:
+        return iso_time(self._now())
+
+
+def _transition(row: Mapping[str, Any]) -> Transition:
+    return Transition(Operation(row["operation"]), datetime.fromisoformat(row["at"]), row.get("by"), row.get("detail"))
+
+
+def _progress(index: int, row: Mapping[str, Any]) -> ChunkProgress:
+    return ChunkProgress(
+        index,
+        row.get("bytesDone"),
+        row.get("bytesTotal"),
+        row.get("tries", 0),
+        row.get("lastError"),
+        _moment(row.get("touchedAt")),
+        _moment(row.get("nextTryAt")),
+        _moment(row.get("givenUpAt")),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,105 @@
+"""Where recordings lie in the archive."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+from azure.storage.blob.aio import BlobPrefix
+
+from shared.core import blob_names
+from shared.storage.ledger import best_effort
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from azure.storage.blob.aio import ContainerClient
+
+    from shared.storage.ledger import Ledger
+
+_NAME = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_~.-]{0,299}")
+_YEAR, _MONTH_OR_DAY = re.compile(r"\d{4}"), re.compile(r"\d\d")
+_AT_ONCE = 16
+
+
+class Places:
+    """Finds recordings.
+
+    Parameters
+    ----------
+    container
+        The archive's container.
+    ledger
+        Knows the place of most.
+    """
+
+    def __init__(self, container: ContainerClient, ledger: Ledger) -> None:
+        self._container = container
+        self._ledger = ledger
+
+    async def find(self, recording: str) -> str | None:
+        """Return a recording's prefix, or None where there is no such recording.
+
+        Parameters
+        ----------
+        recording
+            The service's id, or the last part of the recording's prefix: older events name no id.
+        """
+        candidates = [blob_names.safe_name(recording)]
+        if _NAME.fullmatch(recording) and recording not in candidates:
+            candidates.append(recording)
+        for name in candidates:
+            facts = await best_effort(self._ledger.read(name))
+            if facts is not None and (prefix := facts.text("prefix")):
+                return prefix
+        days = [day async for day in self.days()]
+        return await self.search(candidates, reversed(days))
+
+    async def search(self, candidates: Iterable[str], days: Iterable[str]) -> str | None:
+        """Return the first place that has blobs, for what a lost ledger does not know.
+
+        Parameters
+        ----------
+        candidates
+            Names that the recording may have.
+        days
+            Where to look, as `yyyy/mm/dd`, the likeliest first.
+        """
+        tried = list(candidates)
+        folders = [f"{day}/{name}" for day in days for name in tried]
+        for begin in range(0, len(folders), _AT_ONCE):
+            some = folders[begin : begin + _AT_ONCE]
+            for folder, is_there in zip(some, await asyncio.gather(*map(self._has, some)), strict=True):
+                if is_there:
+                    return folder
+        return None
+
+    async def days(self, since: str = "") -> AsyncIterator[str]:
+        """Yield the days that have recordings, as `yyyy/mm/dd`, in order.
+
+        Parameters
+        ----------
+        since
+            The first day of interest, as `yyyy/mm/dd`; all by default.
+        """
+        for year in await self._folders("", _YEAR):
+            if year < since[:4]:
+                continue
+            for month in await self._folders(year, _MONTH_OR_DAY):
+                if month < since[:7]:
+                    continue
+                for day in await self._folders(month, _MONTH_OR_DAY):
+                    if day >= since:
+                        yield day
+
+    async def _has(self, folder: str) -> bool:
+        async for _ in self._container.list_blobs(name_starts_with=f"{folder}/", results_per_page=1):
+            return True
+        return False
+
+    async def _folders(self, folder: str, pattern: re.Pattern[str]) -> list[str]:
+        prefix = f"{folder}/" if folder else ""
+        entries = self._container.walk_blobs(name_starts_with=prefix, delimiter="/")
+        names_below = [entry.name.rstrip("/") async for entry in entries if isinstance(entry, BlobPrefix)]
+        return sorted(name for name in names_below if pattern.fullmatch(name.removeprefix(prefix)))

@@ -1,0 +1,136 @@
+"""How a diagnosis is put together, without anything to diagnose."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError, ServiceRequestError
+from azure.identity import CredentialUnavailableError
+
+from shared.config.settings import Settings
+from shared.core.errors import SettingsError
+from shared.diagnostics.checks import APP_VERSION, CHECKS, diagnosed_by
+from shared.diagnostics.findings import Check, Diagnosis, Finding, Status, Trouble, explained, run_checks
+
+ROOT = Path(__file__).parents[3]
+
+
+async def well(_: object) -> str:
+    return "well"
+
+
+async def ill(_: object) -> str:
+    raise Trouble("ill", "take a rest")
+
+
+async def doubtful(_: object) -> str:
+    raise Trouble("doubtful", "look", status=Status.WARNING)
+
+
+async def broken(_: object) -> str:
+    raise KeyError("secret")
+
+
+async def statuses(*checks: Check[object]) -> dict[str, Status]:
+    return {finding.check: finding.status for finding in await run_checks(checks, object())}
+
+
+async def test_what_waits_for_something_ill_is_skipped_and_so_is_what_waits_for_that() -> None:
+    found = await statuses(Check("a", ill), Check("b", well, after=("a",)), Check("c", well, after=("b",)))
+    assert found == {"a": Status.FAILED, "b": Status.SKIPPED, "c": Status.SKIPPED}
+
+
+async def test_a_warning_keeps_nothing_from_being_checked() -> None:
+    found = await statuses(Check("a", doubtful), Check("b", well, after=("a",)))
+    assert found == {"a": Status.WARNING, "b": Status.OK}
+
+
+async def test_a_check_that_breaks_is_a_finding_without_its_message() -> None:
+    findings = await run_checks([Check("a", broken), Check("b", well)], object())
+    assert [finding.status for finding in findings] == [Status.FAILED, Status.OK]
+    assert "secret" not in findings[0].detail
+
+
+async def test_a_check_that_takes_too_long_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def endless(_: object) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    monkeypatch.setattr("shared.diagnostics.findings.TIMEOUT", 0.01)
+    (finding,) = await run_checks([Check("a", endless)], object())
+    assert (finding.status, finding.detail) == (Status.FAILED, "no answer within 0.01 s")
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        ([Status.OK, Status.SKIPPED], "ok"),
+        ([Status.OK, Status.WARNING], "warning"),
+        ([Status.WARNING, Status.FAILED, Status.OK], "failed"),
+    ],
+)
+def test_the_answer_is_as_good_as_the_worst_finding(found: list[Status], status: str) -> None:
+    assert Diagnosis([Finding("a", each, "") for each in found]).as_json()["status"] == status
+
+
+def test_settings_that_are_wrong_are_all_named_and_nothing_else_is_tried() -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment({"COPY_BLOCK_MIB": "0", "ARCHIVE_CONTAINER": "-"})
+    first, *others = diagnosed_by(raised.value).findings
+    assert (first.check, first.status) == ("settings", Status.FAILED)
+    for name in ("ACS_ENDPOINT", "ARCHIVE_STORAGE__tableServiceUri", "COPY_BLOCK_MIB", "ARCHIVE_CONTAINER"):
+        assert name in first.detail
+    assert [finding.check for finding in others] == [check.id for check in CHECKS[1:]]
+    assert {finding.status for finding in others} == {Status.SKIPPED}
+
+
+class Response:
+    reason = "no"
+
+    def __init__(self, status: int, code: str) -> None:
+        self.status_code = status
+        self.headers = {"x-ms-error-code": code}
+
+    def text(self) -> str:
+        return ""
+
+
+def refused(status: int, code: str, kind: type[HttpResponseError] = HttpResponseError) -> HttpResponseError:
+    response: Any = Response(status, code)
+    return kind("a request with ?sig=SECRET", response=response)
+
+
+@pytest.mark.parametrize(
+    ("error", "detail", "mend"),
+    [
+        (refused(403, "AuthorizationPermissionMismatch"), "403 AuthorizationPermissionMismatch", "the role X"),
+        (refused(403, "AuthorizationFailure"), "403", "firewall"),
+        (refused(403, "KeyBasedAuthenticationNotPermitted"), "403", "ARCHIVE_STORAGE__tableServiceUri"),
+        (refused(404, "ContainerNotFound", ResourceNotFoundError), "does not exist", "azd provision"),
+        (refused(503, "ServerBusy"), "503 ServerBusy", "try again"),
+        (CredentialUnavailableError("no identity"), "no token", "ARCHIVE_STORAGE__clientId"),
+        (ServiceRequestError("no route"), "cannot be reached", "ARCHIVE_STORAGE"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_storage_refuses_is_told_in_plain_words_with_its_mend(
+    error: HttpResponseError, detail: str, mend: str
+) -> None:
+    said = explained(error, "the role X")
+    assert detail in said[0]
+    assert mend in said[1]
+    assert "SECRET" not in "".join(said)
+
+
+def test_every_check_has_an_id_of_its_own() -> None:
+    ids = [check.id for check in CHECKS]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", name) for name in ids)
+
+
+def test_the_version_that_is_told_is_the_projects() -> None:
+    assert f'version = "{APP_VERSION}"' in (ROOT / "pyproject.toml").read_text()

@@ -57,16 +57,16 @@ async def ours(task: Task, exits: AsyncExitStack) -> Ready:
 
     from shared.core.media_formats import Format
     from shared.core.trusted_origins import TrustedOrigins
-    from shared.download.client import Source
+    from shared.download.client import DownloadClient
     from shared.download.signing import HmacSigner
-    from shared.upload.copier import Transfer
+    from shared.upload.copier import Copier
 
     session = await exits.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
     service = await exits.enter_async_context(
         BlobServiceClient.from_connection_string(task.storage, use_env_settings=False)
     )
-    source = Source(session, HmacSigner(task.endpoint, task.access_key), TrustedOrigins(["http://127.0.0.1:*"]))
-    transfer = Transfer(block_mib=task.block_mib, concurrency=task.concurrency)
+    source = DownloadClient(session, HmacSigner(task.endpoint, task.access_key), TrustedOrigins(["http://127.0.0.1:*"]))
+    transfer = Copier(block_mib=task.block_mib, concurrency=task.concurrency)
     blob = service.get_blob_client(task.container, task.blob)
 
     async def run() -> dict[str, Any]:

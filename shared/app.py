@@ -28,24 +28,24 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobServiceClient, ContainerClient
     from azure.storage.queue.aio import QueueServiceClient
 
-    from shared.archiving.chunk_archiver import Archive
+    from shared.archiving.chunk_archiver import ChunkArchiver
     from shared.archiving.intake import Intake
-    from shared.archiving.publisher import Announcer
+    from shared.archiving.publisher import Publisher
     from shared.archiving.verification import Verification
     from shared.catalogue.listing import Listing
     from shared.diagnostics.findings import Diagnosis
     from shared.diagnostics.health import Health
     from shared.diagnostics.probes import Surroundings
     from shared.download.signing import Signer
-    from shared.incidents.incidents import Attention
-    from shared.recordings.acs_client import Control
+    from shared.incidents.incidents import Incidents
+    from shared.recordings.acs_client import AcsClient
     from shared.recordings.auto_record import AutoRecord
     from shared.recordings.callbacks import Callbacks
     from shared.recordings.policy import Policy
     from shared.recordings.service import Recordings
-    from shared.recovery.manual_retry import Rework
-    from shared.recovery.reindex import Reindexing
-    from shared.recovery.sweep import Recovery
+    from shared.recovery.manual_retry import ManualRetry
+    from shared.recovery.reindex import Reindex
+    from shared.recovery.sweep import Sweep
     from shared.storage.blobs import Catalog
     from shared.storage.ledger import Ledger
     from shared.storage.places import Places
@@ -110,24 +110,24 @@ class Services:
         )
 
     @cached_property
-    def archive(self) -> Archive:
+    def archive(self) -> ChunkArchiver:
         """What copies chunks."""
-        from shared.archiving.chunk_archiver import Archive
+        from shared.archiving.chunk_archiver import ChunkArchiver
         from shared.archiving.source_deletion import Completion
-        from shared.download.client import Source
+        from shared.download.client import DownloadClient
         from shared.storage.chunk_queue import ChunkQueue
-        from shared.upload.copier import Transfer
+        from shared.upload.copier import Copier
 
         settings = self.settings
-        source = Source(self._session, self._signer, settings.trusted_origins)
-        return Archive(
+        source = DownloadClient(self._session, self._signer, settings.trusted_origins)
+        return ChunkArchiver(
             self._container,
             catalog=self._catalog,
             ledger=self._ledger,
             attention=self.attention,
             queue=ChunkQueue(self._queue_service, QUEUE),
             source=source,
-            transfer=Transfer(block_mib=settings.block_mib, concurrency=settings.concurrency),
+            transfer=Copier(block_mib=settings.block_mib, concurrency=settings.concurrency),
             completion=Completion(
                 self._catalog,
                 self.verification,
@@ -139,22 +139,22 @@ class Services:
         )
 
     @cached_property
-    def attention(self) -> Attention:
+    def attention(self) -> Incidents:
         """What keeps the operator's list."""
-        from shared.incidents.incidents import Attention
+        from shared.incidents.incidents import Incidents
 
         announcer = self.announcer
-        return Attention(self._catalog, self._ledger, announce=announcer.attention if announcer else None)
+        return Incidents(self._catalog, self._ledger, announce=announcer.attention if announcer else None)
 
     @cached_property
-    def announcer(self) -> Announcer | None:
+    def announcer(self) -> Publisher | None:
         """What publishes the archive's own events; None where no topic is set."""
         topic = self.settings.topic
         if topic is None:
             return None
-        from shared.archiving.publisher import Announcer
+        from shared.archiving.publisher import Publisher
 
-        return Announcer(self._topic, self._container.url.partition("?")[0])
+        return Publisher(self._topic, self._container.url.partition("?")[0])
 
     @cached_property
     def verification(self) -> Verification:
@@ -171,11 +171,11 @@ class Services:
         return Listing(self._container, self._catalog, self._places)
 
     @cached_property
-    def reindexing(self) -> Reindexing:
+    def reindexing(self) -> Reindex:
         """What makes the ledger again."""
-        from shared.recovery.reindex import Reindexing
+        from shared.recovery.reindex import Reindex
 
-        return Reindexing(
+        return Reindex(
             self._container,
             catalog=self._catalog,
             ledger=self._ledger,
@@ -185,14 +185,14 @@ class Services:
         )
 
     @cached_property
-    def recovery(self) -> Recovery:
+    def recovery(self) -> Sweep:
         """What finds and mends what did not go its way."""
-        from shared.recovery.sweep import Recovery
+        from shared.recovery.sweep import Sweep
         from shared.storage.chunk_queue import ChunkQueue
         from shared.storage.dead_letters import DeadLetters
 
         settings = self.settings
-        return Recovery(
+        return Sweep(
             catalog=self._catalog,
             ledger=self._ledger,
             attention=self.attention,
@@ -207,16 +207,16 @@ class Services:
         )
 
     @property
-    def rework(self) -> Rework:
+    def rework(self) -> ManualRetry:
         """What puts the work of findings back."""
         return self.recovery.rework
 
     @cached_property
-    def control(self) -> Control:
+    def control(self) -> AcsClient:
         """What starts and stops recordings."""
-        from shared.recordings.reporting_client import ReportingControl
+        from shared.recordings.reporting_client import ReportingClient
 
-        return ReportingControl(self._control_client, self.callbacks)
+        return ReportingClient(self._control_client, self.callbacks)
 
     @cached_property
     def recordings(self) -> Recordings:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.json_schema import JsonSchemaMode
 
-    from shared.api.problems import Kind
+    from shared.api.problems import ProblemKind
     from shared.api.routes import Parameter, Route, Success
 
 VERSION = "0.1.0"
@@ -47,7 +47,7 @@ _EXAMPLES = {
     problems.BODY_TOO_LARGE: errors.BodyTooLarge(262_144),
     problems.NOT_FOUND: errors.ServiceError(404, "8522", "Recording not found."),
     problems.NOT_ARCHIVED: errors.NotArchived(),
-    problems.NO_FINDING: errors.FindingNotFound(),
+    problems.NO_FINDING: errors.IncidentNotFound(),
     problems.NO_CALLBACK: errors.UnknownCallback(),
     problems.CONSENT_REQUIRED: errors.ConsentRequired(),
     problems.WRONG_STATE: errors.WrongState("pause", "paused"),
@@ -169,7 +169,7 @@ def _responses(route: Route) -> dict[str, Any]:
     responses = {str(success.status): _success(success) for success in route.successes}
     if not route.anonymous:
         responses["401"] = {"description": "No function key, or a wrong one. The platform answers, without a body."}
-    by_status: dict[int, list[Kind]] = {}
+    by_status: dict[int, list[ProblemKind]] = {}
     for kind in route.problems:
         by_status.setdefault(kind.status, []).append(kind)
     for status, kinds in by_status.items():
@@ -196,7 +196,7 @@ def _success(success: Success) -> dict[str, Any]:
     return response
 
 
-def _problem(kinds: Iterable[Kind]) -> dict[str, Any]:
+def _problem(kinds: Iterable[ProblemKind]) -> dict[str, Any]:
     found = list(kinds)
     description = " ".join(f"`{kind.name}`: {kind.title}. {kind.meaning}" for kind in found)
     examples = {kind.name: {"$ref": f"#/components/examples/{kind.name}"} for kind in found}

@@ -14,8 +14,8 @@ from shared.core.errors import (
     ArchiverError,
     BodyTooLarge,
     ConsentRequired,
-    FindingNotFound,
     IdempotencyConflict,
+    IncidentNotFound,
     InvalidRequest,
     ManifestUnreadable,
     NotArchived,
@@ -33,7 +33,7 @@ TYPE_PREFIX = "urn:recording-archiver:problem:"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProblemKind:
     """A kind of problem.
 
     Attributes
@@ -57,72 +57,76 @@ class Kind:
         return f"{TYPE_PREFIX}{self.name}"
 
 
-INVALID_REQUEST = Kind("invalid-request", 400, "The request is wrong", "`errors` names every field at fault.")
-REFUSED = Kind(
+INVALID_REQUEST = ProblemKind("invalid-request", 400, "The request is wrong", "`errors` names every field at fault.")
+REFUSED = ProblemKind(
     "refused-by-service", 400, "The service refused the operation", "`code` and `serviceMessage` are the service's own."
 )
-CONSENT_REQUIRED = Kind("consent-required", 403, "Consent is required", "Give `consent` with the start.")
-NOT_FOUND = Kind(
+CONSENT_REQUIRED = ProblemKind("consent-required", 403, "Consent is required", "Give `consent` with the start.")
+NOT_FOUND = ProblemKind(
     "recording-not-found",
     404,
     "There is no such recording or call",
     "Neither the service nor the archive knows it. `code` and `serviceMessage` are the service's own.",
 )
-NOT_ARCHIVED = Kind("not-archived", 404, "The archive has no such recording", "It may not be announced yet.")
-NO_FINDING = Kind("finding-not-found", 404, "There is no such finding", "It is not on the list; it may be settled.")
-NO_CALLBACK = Kind("callback-not-found", 404, "There is no such callback address", "It was never given out.")
-WRONG_STATE = Kind(
+NOT_ARCHIVED = ProblemKind("not-archived", 404, "The archive has no such recording", "It may not be announced yet.")
+NO_FINDING = ProblemKind(
+    "finding-not-found", 404, "There is no such finding", "It is not on the list; it may be settled."
+)
+NO_CALLBACK = ProblemKind("callback-not-found", 404, "There is no such callback address", "It was never given out.")
+WRONG_STATE = ProblemKind(
     "wrong-state",
     409,
     "The recording is in another state",
     "The operation makes no sense in `state`; nothing was done.",
 )
-ALREADY_RECORDING = Kind(
+ALREADY_RECORDING = ProblemKind(
     "already-recording", 409, "The call is being recorded already", "The service records a call once at a time."
 )
-NOTHING_TO_RETRY = Kind(
+NOTHING_TO_RETRY = ProblemKind(
     "nothing-to-retry", 409, "There is nothing to retry", "`detail` says why, and what to do instead."
 )
-UNREADABLE = Kind(
+UNREADABLE = ProblemKind(
     "manifest-unreadable",
     409,
     "A manifest in the archive was changed",
     "`detail` names the blob and the mend. Nothing was done.",
 )
-CONFLICT = Kind("conflict-at-service", 409, "The service reports a conflict", "`code` is the service's own.")
-PRECONDITION = Kind("precondition-at-service", 412, "The service reports a failed precondition", "See `code`.")
-BODY_TOO_LARGE = Kind("body-too-large", 413, "The body is too large", "`detail` names the limit.")
-KEY_REUSED = Kind(
+CONFLICT = ProblemKind("conflict-at-service", 409, "The service reports a conflict", "`code` is the service's own.")
+PRECONDITION = ProblemKind("precondition-at-service", 412, "The service reports a failed precondition", "See `code`.")
+BODY_TOO_LARGE = ProblemKind("body-too-large", 413, "The body is too large", "`detail` names the limit.")
+KEY_REUSED = ProblemKind(
     "idempotency-key-reused", 422, "The Idempotency-Key was used before", "Use a new key for another request."
 )
-TOO_MANY = Kind("too-many-requests", 429, "The service asks to slow down", "Wait for Retry-After, then try again.")
-INTERNAL = Kind("internal", 500, "The app failed", "A fault of the app; its log says more.")
-CREDENTIALS = Kind(
+TOO_MANY = ProblemKind(
+    "too-many-requests", 429, "The service asks to slow down", "Wait for Retry-After, then try again."
+)
+INTERNAL = ProblemKind("internal", 500, "The app failed", "A fault of the app; its log says more.")
+CREDENTIALS = ProblemKind(
     "service-credentials",
     502,
     "The service refuses the app's credentials",
     "An operator has to mend ACS_ENDPOINT, its roles, or ACS_CONNECTION_STRING.",
 )
-SERVICE_FAILED = Kind("service-failed", 502, "The service failed", "It did so again and again; try later.")
-SERVICE_UNAVAILABLE = Kind("service-unavailable", 503, "The service is not available", "Try later.")
-STORAGE_UNAVAILABLE = Kind(
+SERVICE_FAILED = ProblemKind("service-failed", 502, "The service failed", "It did so again and again; try later.")
+SERVICE_UNAVAILABLE = ProblemKind("service-unavailable", 503, "The service is not available", "Try later.")
+STORAGE_UNAVAILABLE = ProblemKind(
     "storage-unavailable",
     503,
     "The archive's storage is not available",
     "What was asked cannot be known now; try later.",
 )
-SETTINGS = Kind("settings", 503, "The app is not set up", "`detail` names every setting at fault and its mend.")
+SETTINGS = ProblemKind("settings", 503, "The app is not set up", "`detail` names every setting at fault and its mend.")
 
-KINDS = tuple(value for value in list(globals().values()) if isinstance(value, Kind))
+KINDS = tuple(value for value in list(globals().values()) if isinstance(value, ProblemKind))
 """Every kind of problem, by status."""
 
-_OF_ERRORS: tuple[tuple[type[ArchiverError], Kind], ...] = (
+_OF_ERRORS: tuple[tuple[type[ArchiverError], ProblemKind], ...] = (
     (InvalidRequest, INVALID_REQUEST),
     (BodyTooLarge, BODY_TOO_LARGE),
     (RecordingNotFound, NOT_FOUND),
     (NotArchived, NOT_ARCHIVED),
     (UnknownCallback, NO_CALLBACK),
-    (FindingNotFound, NO_FINDING),
+    (IncidentNotFound, NO_FINDING),
     (NothingToRetry, NOTHING_TO_RETRY),
     (ConsentRequired, CONSENT_REQUIRED),
     (WrongState, WRONG_STATE),
@@ -191,7 +195,7 @@ def problem(error: ArchiverError) -> Problem:
     return Problem(kind.status, wire, {} if retry_after is None else {"Retry-After": str(math.ceil(retry_after))})
 
 
-def kind_of(error: ArchiverError) -> Kind:
+def kind_of(error: ArchiverError) -> ProblemKind:
     """Return which kind of problem an error is."""
     if not isinstance(error, ServiceError):
         return next(kind for known, kind in _OF_ERRORS if isinstance(error, known))

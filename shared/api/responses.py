@@ -23,7 +23,7 @@ class HealthBody(ResponseModel):
     dependencies: dict[str, Dependency]
 
 
-class DiagnosisFinding(ResponseModel):
+class CheckResultBody(ResponseModel):
     """What one check found."""
 
     check: str
@@ -36,11 +36,11 @@ class DiagnosisBody(ResponseModel):
     """What is wrong with the deployment; `status` is the worst of the checks'."""
 
     status: Literal["ok", "warning", "failed"]
-    checks: list[DiagnosisFinding]
+    checks: list[CheckResultBody]
     facts: dict[str, Any]
 
 
-class AttentionFinding(ResponseModel):
+class IncidentBody(ResponseModel):
     """Something that an operator has to look at."""
 
     model_config = ConfigDict(extra="allow")
@@ -52,10 +52,10 @@ class AttentionFinding(ResponseModel):
     hours_left: Annotated[float | None, Field(ge=0, description="Until the source expires; null: not known.")]
 
 
-class AttentionList(ResponseModel):
+class IncidentList(ResponseModel):
     """What an operator has to look at, the loudest first."""
 
-    findings: list[AttentionFinding]
+    findings: list[IncidentBody]
 
 
 class Settled(ResponseModel):

@@ -20,7 +20,7 @@ from shared.storage.ledger import Operation
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from shared.api.problems import Kind
+    from shared.api.problems import ProblemKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Route:
     summary: str
     description: str
     successes: tuple[Success, ...]
-    problems: tuple[Kind, ...]
+    problems: tuple[ProblemKind, ...]
     parameters: tuple[Parameter, ...] = ()
     request: type[BaseModel] | dict[str, Any] | None = None
     anonymous: bool = False
@@ -312,7 +312,7 @@ ROUTES = (
         tag="operation",
         summary="List what an operator has to look at",
         description="The loudest first, and of those the one whose source expires first.",
-        successes=(Success(200, "The findings.", api_responses.AttentionList, sparse=True),),
+        successes=(Success(200, "The findings.", api_responses.IncidentList, sparse=True),),
         problems=_STORAGE,
     ),
     Route(

@@ -1,7 +1,7 @@
 """The archive: brings the chunks that events announced into the container.
 
-`Archive.archive` handles one queue message: it copies the chunk's media and metadata, then notes in the manifest what
-arrived. It can be repeated, run twice at once, or be cut off anywhere, and ends in the same archive.
+`ChunkArchiver.archive` handles one queue message: it copies the chunk's media and metadata, then notes in the manifest
+what arrived. It can be repeated, run twice at once, or be cut off anywhere, and ends in the same archive.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from shared.core.retry_policy import delay_after
 from shared.core.times import iso_time
 from shared.events.chunk_message import ChunkMessage
 from shared.events.metadata_file import METADATA_LIMIT, parse_metadata
-from shared.incidents.incidents import Finding, Kind, about_chunk
+from shared.incidents.incidents import Incident, IncidentKind, chunk_incident
 from shared.storage.archived_files import recall
 from shared.storage.blobs import NO_MANIFEST, storage_errors_told
 from shared.storage.ledger import best_effort
@@ -44,19 +44,19 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
     from shared.archiving.source_deletion import Completion
-    from shared.download.client import Source
+    from shared.download.client import DownloadClient
     from shared.events.recording_files import Chunk
-    from shared.incidents.incidents import Attention
+    from shared.incidents.incidents import Incidents
     from shared.storage.blobs import Catalog, ManifestVersion
     from shared.storage.chunk_queue import ChunkQueue
     from shared.storage.ledger import Ledger
-    from shared.upload.copier import Transfer
+    from shared.upload.copier import Copier
 
 COPY_TIME = timedelta(minutes=25)
 """How long one invocation copies before it hands the rest on; host.json's functionTimeout is 5 minutes more."""
 
 
-class Archive:
+class ChunkArchiver:
     """Brings recordings into the container.
 
     Parameters
@@ -87,10 +87,10 @@ class Archive:
         *,
         catalog: Catalog,
         ledger: Ledger,
-        attention: Attention,
+        attention: Incidents,
         queue: ChunkQueue,
-        source: Source,
-        transfer: Transfer,
+        source: DownloadClient,
+        transfer: Copier,
         completion: Completion | None = None,
         first_retry: timedelta = timedelta(seconds=15),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -266,8 +266,8 @@ class Archive:
     async def _refuse_message(self, body: str, error: InvalidEvent) -> None:
         log.error("message.refused", reason=str(error))
         await self._attention.report(
-            Finding(
-                kind=Kind.MESSAGE,
+            Incident(
+                kind=IncidentKind.MESSAGE,
                 identifier=blob_names.digest(body),
                 reason=str(error),
                 error=type(error).__name__,
@@ -277,7 +277,7 @@ class Archive:
 
     async def _give_up(self, message: ChunkMessage, error: CopyError) -> None:
         log.error("chunk.given_up", reason=str(error), error=type(error).__name__)
-        await self._attention.report(about_chunk(message, str(error), type(error).__name__))
+        await self._attention.report(chunk_incident(message, str(error), type(error).__name__))
         name = blob_names.ledger_name(message.recording_id, message.prefix)
         await best_effort(self._ledger.give_up(name, message.chunk.index, str(error)))
 

@@ -15,7 +15,7 @@ from shared.core.errors import InvalidEvent, ManifestUnreadable, UntrustedOrigin
 from shared.core.times import iso_time
 from shared.events.chunk_message import ChunkMessage
 from shared.events.recording_files import check_event, parse_recording_files
-from shared.incidents.incidents import Finding, Kind, unreadable
+from shared.incidents.incidents import Incident, IncidentKind, manifest_incident
 from shared.storage.blobs import NO_MANIFEST, storage_errors_told
 from shared.storage.consent import keep_consent
 from shared.storage.ledger import best_effort
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.core.errors import ArchiverError
     from shared.core.trusted_origins import TrustedOrigins
     from shared.events.recording_files import Chunk, RecordingFiles
-    from shared.incidents.incidents import Attention
+    from shared.incidents.incidents import Incidents
     from shared.storage.blobs import Catalog
     from shared.storage.ledger import Ledger
     from shared.storage.manifest import ConsentFile
@@ -56,7 +56,7 @@ class Intake:
         self,
         catalog: Catalog,
         ledger: Ledger,
-        attention: Attention,
+        attention: Incidents,
         *,
         origins: TrustedOrigins,
         retention: timedelta,
@@ -116,7 +116,7 @@ class Intake:
                 )
             except ManifestUnreadable as error:
                 # The files cannot be had again, and do not wait for an operator.
-                await self._attention.report(unreadable(prefix, error))
+                await self._attention.report(manifest_incident(prefix, error))
                 manifest = Manifest()
             messages = [self._message(prefix, files, chunk) for chunk in chunks if not manifest.holds(chunk)]
             log.info("recording.announced", prefix=prefix, chunks=len(chunks), waiting=len(messages))
@@ -146,8 +146,8 @@ class Intake:
     async def _report_unread(self, files: RecordingFiles, prefix: str) -> None:
         """Report that nobody can say whether there is a consent: the media goes on, and must not lose it unnoticed."""
         await self._attention.report(
-            Finding(
-                kind=Kind.CONSENT,
+            Incident(
+                kind=IncidentKind.CONSENT,
                 identifier=files.recording_id or prefix,
                 reason="the ledger could not be read, so a consent that came with the start is not archived: "
                 "deliver the event again when the ledger is back",
@@ -184,8 +184,8 @@ class Intake:
         identifier, kept = limits.identifier_of(event), limits.evidence_of(event)
         log.error("event.refused", eventId=identifier, documents=len(documents or ()) or None, reason=str(error))
         await self._attention.report(
-            Finding(
-                kind=Kind.EVENT,
+            Incident(
+                kind=IncidentKind.EVENT,
                 identifier=identifier,
                 reason=str(error),
                 error=type(error).__name__,

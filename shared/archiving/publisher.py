@@ -28,7 +28,7 @@ RECORDING_ARCHIVED = "Recording.Archived"
 RECORDING_ATTENTION = "Recording.Attention"
 
 
-class Announcer:
+class Publisher:
     """Publishes the archive's events.
 
     Parameters

@@ -14,14 +14,14 @@ from shared.core.errors import ArchiveConflict, SourceNotReady, SourceRefused, S
 from shared.core.times import iso_time
 from shared.download.response import GONE
 from shared.events.metadata_file import METADATA_LIMIT
-from shared.storage.manifest import Status
+from shared.storage.manifest import ManifestStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.archiving.publisher import Announcer
+    from shared.archiving.publisher import Publisher
     from shared.archiving.verification import Verification
-    from shared.download.client import Source
+    from shared.download.client import DownloadClient
     from shared.events.chunk_message import ChunkMessage
     from shared.events.recording_files import Chunk
     from shared.storage.blobs import Catalog
@@ -51,9 +51,9 @@ class Completion:
         self,
         catalog: Catalog,
         verification: Verification,
-        source: Source,
+        source: DownloadClient,
         *,
-        announcer: Announcer | None = None,
+        announcer: Publisher | None = None,
         delete_sources: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -76,7 +76,7 @@ class Completion:
         ArchiveConflict
             What was read back is not what the manifest says, or not what the service has; its copy was left alone.
         """
-        if self._announcer is not None and manifest.status is Status.COMPLETE:
+        if self._announcer is not None and manifest.status is ManifestStatus.COMPLETE:
             await self._announcer.archived(message.prefix, manifest)
         archived = manifest.chunk(message.chunk.index)
         if self._delete_sources and archived is not None and archived.source_deleted_at is None:

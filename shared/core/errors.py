@@ -5,7 +5,7 @@ ArchiverError
 ├── InvalidRequest         a caller's request is wrong; names the field
 ├── RecordingNotFound      an id is none that the service gives out
 ├── NotArchived            the archive has no such recording
-├── FindingNotFound        nothing that an operator has to look at has this id
+├── IncidentNotFound       nothing that an operator has to look at has this id
 ├── NothingToRetry         a finding's work cannot be put back; says why
 ├── BodyTooLarge           a request's body is longer than is read
 ├── UnknownCallback        a state callback came to an address that was never given out
@@ -99,7 +99,7 @@ class NotArchived(ArchiverError):  # noqa: N818
         super().__init__("the archive has no recording with this id; GET /api/archive lists those it has")
 
 
-class FindingNotFound(ArchiverError):  # noqa: N818
+class IncidentNotFound(ArchiverError):  # noqa: N818
     """Nothing that an operator has to look at has this id."""
 
     def __init__(self) -> None:

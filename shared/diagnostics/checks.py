@@ -15,7 +15,7 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from shared.core.errors import ServiceError, SettingsError
 from shared.diagnostics import trust
-from shared.diagnostics.findings import NO_IDENTITY, SETTINGS, Check, Diagnosis, Status, Trouble, run_checks
+from shared.diagnostics.findings import NO_IDENTITY, SETTINGS, Check, CheckStatus, Diagnosis, Trouble, run_checks
 from shared.diagnostics.health import NO_RECORDING
 from shared.diagnostics.probes import CONTAINER_ROLE, ONCE, STORAGE_CHECKS, Surroundings
 from shared.storage.blobs import SETTLED_AT
@@ -60,7 +60,7 @@ async def retention(around: Surroundings) -> str:
                 else "files would be given up while they can still be had"
             ),
             f"set RECORDING_RETENTION_HOURS to {SERVICE_KEEPS_HOURS}",
-            status=Status.WARNING,
+            status=CheckStatus.WARNING,
         )
     return f"{hours:g} hours, as long as the service keeps files"
 
@@ -116,14 +116,14 @@ async def clock(around: Surroundings) -> str:
     skews = await asyncio.gather(*(_skew(around, url) for url in asked.values()))
     known = {name: skew for name, skew in zip(asked, skews, strict=True) if skew is not None}
     if not known:
-        raise Trouble("neither storage nor the service tells the time", status=Status.SKIPPED)
+        raise Trouble("neither storage nor the service tells the time", status=CheckStatus.SKIPPED)
     name, worst = max(known.items(), key=lambda item: abs(item[1]))
     seconds = abs(worst).total_seconds()
     if abs(worst) > _SKEW_TOLD:
         raise Trouble(
             f"the app's clock is {seconds:.0f} s {'before' if worst > timedelta() else 'behind'} that of {name}",
             "set the clock that is wrong; signed requests and tokens are refused when it is far off",
-            status=Status.FAILED if abs(worst) > _SKEW_REFUSED else Status.WARNING,
+            status=CheckStatus.FAILED if abs(worst) > _SKEW_REFUSED else CheckStatus.WARNING,
         )
     return f"the app's clock is within {max(1.0, seconds):.0f} s of {' and '.join(known)}"
 
@@ -173,7 +173,7 @@ async def attention(around: Surroundings) -> str:
             f"waiting for a person: {'at least ' if seen >= _PAGE else ''}{len(open_since)}, the last since "
             f"{max(open_since):%Y-%m-%d %H:%M} UTC",
             "recordings attention lists them: docs/operations.md, attention-open",
-            status=Status.WARNING,
+            status=CheckStatus.WARNING,
         )
     return "nothing waits for a person"
 

@@ -32,7 +32,7 @@ _REFUSALS = {
 }
 
 
-class Status(StrEnum):
+class CheckStatus(StrEnum):
     """How a check ended, from best to worst but for `SKIPPED`, which says nothing."""
 
     OK = "ok"
@@ -42,7 +42,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What a check found.
 
     Attributes
@@ -56,7 +56,7 @@ class Finding:
     """
 
     check: str
-    status: Status
+    status: CheckStatus
     detail: str
     mend: str | None = None
 
@@ -72,12 +72,12 @@ class Trouble(Exception):  # noqa: N818 - named for what it is
     Parameters
     ----------
     detail, mend
-        As in `Finding`.
+        As in `CheckResult`.
     status
         `FAILED`, unless it is only worth knowing.
     """
 
-    def __init__(self, detail: str, mend: str | None = None, *, status: Status = Status.FAILED) -> None:
+    def __init__(self, detail: str, mend: str | None = None, *, status: CheckStatus = CheckStatus.FAILED) -> None:
         super().__init__(detail)
         self.detail = detail
         self.mend = mend
@@ -111,16 +111,16 @@ class Check[S]:
 class Diagnosis:
     """All findings, and facts about the app that those outside need for theirs."""
 
-    findings: Sequence[Finding]
+    findings: Sequence[CheckResult]
     facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_settings(cls, error: SettingsError, others: Iterable[str]) -> Self:
         """Return the diagnosis of an app whose settings are wrong: every fault in one finding, the others skipped."""
         faults = [line.strip().removeprefix("- ") for line in str(error).splitlines()[1:]] or [str(error)]
-        wrong = Finding(
+        wrong = CheckResult(
             SETTINGS,
-            Status.FAILED,
+            CheckStatus.FAILED,
             "; ".join(faults),
             "mend the app settings named, in infra/ if the deployment comes from there (azd provision)",
         )
@@ -129,17 +129,19 @@ class Diagnosis:
     def as_json(self) -> dict[str, Any]:
         """Return the answer's JSON object; its status is the worst of the findings'."""
         statuses = {finding.status for finding in self.findings}
-        worst = next((status for status in (Status.FAILED, Status.WARNING) if status in statuses), Status.OK)
+        worst = next(
+            (status for status in (CheckStatus.FAILED, CheckStatus.WARNING) if status in statuses), CheckStatus.OK
+        )
         return {"status": worst.value, "checks": [finding.as_json() for finding in self.findings], "facts": self.facts}
 
 
-async def run_checks[S](checks: Sequence[Check[S]], around: S) -> list[Finding]:
+async def run_checks[S](checks: Sequence[Check[S]], around: S) -> list[CheckResult]:
     """Make all checks, at once where none waits for another, and return their findings in the given order."""
-    running: dict[str, asyncio.Task[Finding]] = {}
+    running: dict[str, asyncio.Task[CheckResult]] = {}
 
-    async def finding(check: Check[S]) -> Finding:
+    async def finding(check: Check[S]) -> CheckResult:
         for name in check.after:
-            if (await running[name]).status in {Status.FAILED, Status.SKIPPED}:
+            if (await running[name]).status in {CheckStatus.FAILED, CheckStatus.SKIPPED}:
                 return _waiting(check.id, name)
         return await _made(check, around)
 
@@ -149,30 +151,30 @@ async def run_checks[S](checks: Sequence[Check[S]], around: S) -> list[Finding]:
     return [task.result() for task in running.values()]
 
 
-async def _made[S](check: Check[S], around: S) -> Finding:
+async def _made[S](check: Check[S], around: S) -> CheckResult:
     try:
         async with asyncio.timeout(TIMEOUT):
-            return Finding(check.id, Status.OK, await check.run(around))
+            return CheckResult(check.id, CheckStatus.OK, await check.run(around))
     except Trouble as found:
-        return Finding(check.id, found.status, found.detail, found.mend)
+        return CheckResult(check.id, found.status, found.detail, found.mend)
     except TimeoutError:
-        return Finding(
+        return CheckResult(
             check.id,
-            Status.FAILED,
+            CheckStatus.FAILED,
             f"no answer within {TIMEOUT:g} s",
             "check the address and the way through the network",
         )
     except AzureError as error:
         detail, mend = explained(error, check.role)
-        return Finding(check.id, Status.FAILED, detail, mend)
+        return CheckResult(check.id, CheckStatus.FAILED, detail, mend)
     except Exception as error:  # noqa: BLE001 - what breaks one check must not hide what the others find
-        return Finding(
-            check.id, Status.FAILED, f"the check itself failed ({type(error).__name__})", "report it as a bug"
+        return CheckResult(
+            check.id, CheckStatus.FAILED, f"the check itself failed ({type(error).__name__})", "report it as a bug"
         )
 
 
-def _waiting(check: str, other: str) -> Finding:
-    return Finding(check, Status.SKIPPED, f"nothing can be said before {other} is well")
+def _waiting(check: str, other: str) -> CheckResult:
+    return CheckResult(check, CheckStatus.SKIPPED, f"nothing can be said before {other} is well")
 
 
 def explained(error: AzureError, role: str) -> tuple[str, str]:

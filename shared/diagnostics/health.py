@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
     from azure.storage.queue.aio import QueueClient
 
-    from shared.recordings.acs_client import Control
+    from shared.recordings.acs_client import AcsClient
 
 TIMEOUT = 5.0
 """Seconds that a dependency has to answer."""
@@ -43,7 +43,7 @@ _FAILURES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DependencyHealth:
     """How one dependency is; `detail` says what is wrong and the mend."""
 
     ok: bool
@@ -67,7 +67,7 @@ class Health:
         self,
         container: ContainerClient,
         queue: QueueClient,
-        control: Control,
+        control: AcsClient,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -77,22 +77,22 @@ class Health:
             "communicationService": lambda: _service_answers(control),
         }
         self._clock = clock
-        self._look: asyncio.Task[dict[str, Finding]] | None = None
+        self._look: asyncio.Task[dict[str, DependencyHealth]] | None = None
         self._looked_at = 0.0
 
-    async def check(self) -> dict[str, Finding]:
+    async def check(self) -> dict[str, DependencyHealth]:
         """Return a finding for each dependency, at most `FRESH` seconds old; who asks meanwhile shares the look."""
         if self._look is None or (self._look.done() and self._clock() - self._looked_at >= FRESH):
             self._look = asyncio.create_task(self._looked())
         return await asyncio.shield(self._look)
 
-    async def _looked(self) -> dict[str, Finding]:
+    async def _looked(self) -> dict[str, DependencyHealth]:
         findings = await asyncio.gather(*(_finding(check) for check in self._checks.values()))
         self._looked_at = self._clock()
         return dict(zip(self._checks, findings, strict=True))
 
 
-async def _service_answers(control: Control) -> None:
+async def _service_answers(control: AcsClient) -> None:
     try:
         await control.get(NO_RECORDING)
     except ServiceError as error:
@@ -100,13 +100,13 @@ async def _service_answers(control: Control) -> None:
             raise
 
 
-async def _finding(check: Callable[[], Awaitable[object]]) -> Finding:
+async def _finding(check: Callable[[], Awaitable[object]]) -> DependencyHealth:
     try:
         async with asyncio.timeout(TIMEOUT):
             await check()
     except ServiceError as error:
         mend = "; check ACS_ENDPOINT or ACS_CONNECTION_STRING" if error.status in {401, 403, 503} else ""
-        return Finding(ok=False, detail=f"the service answered {error.status} {error.code}{mend}")
+        return DependencyHealth(ok=False, detail=f"the service answered {error.status} {error.code}{mend}")
     except (TimeoutError, AzureError) as error:
-        return Finding(ok=False, detail=next(detail for kind, detail in _FAILURES if isinstance(error, kind)))
-    return Finding(ok=True)
+        return DependencyHealth(ok=False, detail=next(detail for kind, detail in _FAILURES if isinstance(error, kind)))
+    return DependencyHealth(ok=True)

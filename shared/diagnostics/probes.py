@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
-from shared.diagnostics.findings import Check, Status, Trouble
+from shared.diagnostics.findings import Check, CheckStatus, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueClient
 
     from shared.config.settings import Settings
-    from shared.recordings.acs_client import Control
+    from shared.recordings.acs_client import AcsClient
 
 PROBE_BLOB = "diagnostics/probe.json"
 """Outside every recording's prefix, and always the same: a container that refuses deletes keeps only one."""
@@ -55,7 +55,7 @@ class Surroundings:
     queue: Callable[[], QueueClient]
     poison_queue: Callable[[], QueueClient]
     table: Callable[[], TableClient]
-    control: Control
+    control: AcsClient
     session: aiohttp.ClientSession
     now: Callable[[], datetime] = field(default=_utc_now)
 
@@ -132,7 +132,7 @@ async def queue_poison(around: Surroundings) -> str:
         raise Trouble(
             f"messages in {queue.queue_name}: {count}; these chunks are not archived",
             "the sweep puts them back within five minutes; see why they failed: docs/operations.md, chunks-poisoned",
-            status=Status.WARNING,
+            status=CheckStatus.WARNING,
         )
     return f"{queue.queue_name} is empty"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from shared.core.errors import UntrustedOrigin
-from shared.diagnostics.findings import Status, Trouble
+from shared.diagnostics.findings import CheckStatus, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,7 +64,7 @@ def check(patterns: Sequence[str], origins: TrustedOrigins, endpoint: str) -> No
         raise Trouble(
             f"{_listed(plain)} is trusted, which is not the service over https",
             f"take {_listed(plain)} out of RECORDING_TRUSTED_ORIGINS; it belongs into local.settings.json only",
-            status=Status.WARNING,
+            status=CheckStatus.WARNING,
         )
 
 

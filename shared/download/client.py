@@ -21,8 +21,8 @@ from yarl import URL
 
 from shared.core.errors import SourceNotReady, SourceRefused, SourceUnavailable
 from shared.core.media_formats import describe, sniff
-from shared.download.media_file import Media, Patience
-from shared.download.response import GONE, HEAD_BYTES, Answer, beginning, refusal
+from shared.download.media_file import MediaFile, Patience
+from shared.download.response import GONE, HEAD_BYTES, FileResponse, beginning, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,7 +40,7 @@ _READ_AHEAD = 16 * 1024
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 
-class Source:
+class DownloadClient:
     """The service's files.
 
     Parameters
@@ -104,7 +104,7 @@ class Source:
                 await patience.wait(error)
 
     @asynccontextmanager
-    async def open(self, url: str, *, format: Format | None) -> AsyncIterator[Media]:  # noqa: A002 - the field's name
+    async def open(self, url: str, *, format: Format | None) -> AsyncIterator[MediaFile]:  # noqa: A002 - the field's name
         """Ask for a media file, judge the first answer, and give access to the rest.
 
         Parameters
@@ -154,7 +154,7 @@ class Source:
         if response.content_type == "text/html":
             raise SourceNotReady("the service answers the deletion with a page")
 
-    async def answer(self, url: str, start: int, end: int | None) -> Answer:
+    async def answer(self, url: str, start: int, end: int | None) -> FileResponse:
         """Ask for the bytes from `start` to before `end`, and return the answer with its body still to be read."""
         response, location = await self._request("GET", url, f"bytes={start}-{'' if end is None else end - 1}")
         try:
@@ -209,7 +209,7 @@ class Source:
             raise SourceNotReady(f"the service sends {found} in place of the metadata file") from exc
         return content
 
-    async def _open(self, url: str, announced: Format | None) -> Media:
+    async def _open(self, url: str, announced: Format | None) -> MediaFile:
         began = asyncio.get_running_loop().time()
         answer = await self.answer(url, 0, self._probe_bytes)
         latency = asyncio.get_running_loop().time() - began
@@ -221,15 +221,15 @@ class Source:
             raise
         answer.body.unread(head)
         digest = hashlib.sha256(head).hexdigest()
-        return Media(self.answer, url, answer, sleep=self._sleep, format=found, head=digest, latency=latency)
+        return MediaFile(self.answer, url, answer, sleep=self._sleep, format=found, head=digest, latency=latency)
 
-    async def _judged(self, response: aiohttp.ClientResponse, location: str) -> Answer:
+    async def _judged(self, response: aiohttp.ClientResponse, location: str) -> FileResponse:
         if response.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
             raise refusal(response, await beginning(response, stall_seconds=self._stall_seconds))
-        return Answer.of(response, location, stall_seconds=self._stall_seconds)
+        return FileResponse.of(response, location, stall_seconds=self._stall_seconds)
 
 
-def _recognised(answer: Answer, head: bytes, announced: Format | None) -> Format:
+def _recognised(answer: FileResponse, head: bytes, announced: Format | None) -> Format:
     if answer.start != 0:
         raise SourceUnavailable("the service answers with another part of the file than was asked for")
     found = sniff(head)

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from shared.core.media_formats import Format
-    from shared.download.response import Answer
+    from shared.download.response import FileResponse
 
 _PATIENCE = 4
 _FIRST_DELAY = 0.25
 _LONGEST_WAIT = 20.0
 
 
-class Media:
+class MediaFile:
     """A media file at the service, judged by its first answer.
 
     Attributes
@@ -42,9 +42,9 @@ class Media:
 
     def __init__(
         self,
-        request: Callable[[str, int, int | None], Awaitable[Answer]],
+        request: Callable[[str, int, int | None], Awaitable[FileResponse]],
         url: str,
-        first: Answer,
+        first: FileResponse,
         *,
         sleep: Callable[[float], Awaitable[None]],
         format: Format,  # noqa: A002 - the field's name
@@ -55,7 +55,7 @@ class Media:
         self._sleep = sleep
         self._url = url
         self._location = first.location
-        self._first: Answer | None = first
+        self._first: FileResponse | None = first
         self._etag = first.etag
         self._is_text = first.is_text
         self.size = first.size
@@ -65,14 +65,16 @@ class Media:
         self.latency = latency
         self.arrived = 0
 
-    def read(self, start: int, end: int | None, *, refused: Callable[[float | None], None] | None = None) -> Reading:
+    def read(
+        self, start: int, end: int | None, *, refused: Callable[[float | None], None] | None = None
+    ) -> RangeReader:
         """Return the bytes from `start` to before `end` (None: the file's end), to be read.
 
         `refused` is told whenever the service asks to be spared (429, 503), with the seconds it named.
         """
-        return Reading(self, start, end, Patience(self._sleep, refused))
+        return RangeReader(self, start, end, Patience(self._sleep, refused))
 
-    async def answer(self, start: int, end: int | None) -> Answer:
+    async def answer(self, start: int, end: int | None) -> FileResponse:
         """Ask for a part of the file; the body may begin before `start` where the service ignores ranges.
 
         Raises
@@ -93,7 +95,7 @@ class Media:
             raise
         return answer
 
-    def _judge(self, answer: Answer, start: int) -> None:
+    def _judge(self, answer: FileResponse, start: int) -> None:
         if answer.is_text and not self._is_text:
             raise SourceNotReady("the service answers with a page in place of a part of the file")
         if self.size is not None and answer.size is None and not answer.partial:
@@ -105,7 +107,7 @@ class Media:
         if answer.start > start or (answer.end is not None and answer.end <= start):
             raise SourceUnavailable("the service answers with another part of the file than was asked for")
 
-    async def _fresh(self, start: int, end: int | None) -> Answer:
+    async def _fresh(self, start: int, end: int | None) -> FileResponse:
         """Ask where the last answer came from; if that refuses, ask at the file's own address again."""
         if self._location != self._url:
             try:
@@ -131,7 +133,7 @@ class Media:
             self._first = None
 
 
-class Reading:
+class RangeReader:
     """A part of a file, read in order; a broken connection is replaced where it broke.
 
     Attributes
@@ -140,18 +142,18 @@ class Reading:
         Offset in the file of what comes next.
     """
 
-    def __init__(self, media: Media, start: int, end: int | None, patience: Patience) -> None:
+    def __init__(self, media: MediaFile, start: int, end: int | None, patience: Patience) -> None:
         self.position = start
         self._media = media
         self._end = end
         self._patience = patience
-        self._answer: Answer | None = None
+        self._answer: FileResponse | None = None
 
     def goes_beyond(self, offset: int) -> bool:
         """Whether this part of the file includes the byte at `offset`."""
         return self._end is None or offset < self._end
 
-    async def begin(self) -> Answer:
+    async def begin(self) -> FileResponse:
         """Send the request, so that the body is on its way when `into` is called."""
         while self._answer is None:
             try:

@@ -26,7 +26,7 @@ _CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)", re.IGNORECAS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class FileResponse:
     """A response that carries a file or a part of it.
 
     Attributes

@@ -28,7 +28,7 @@ _MOMENT: TypeAdapter[UtcDatetime] = TypeAdapter(UtcDatetime)
 
 
 @dataclass(frozen=True, slots=True)
-class Participant:
+class ChunkParticipant:
     """Who took part, and on which channel of an unmixed recording, counted as the service does."""
 
     participant_id: str
@@ -56,7 +56,7 @@ class ChunkMetadata:
     content_type: str | None
     channel_type: str | None
     format: str | None
-    participants: tuple[Participant, ...]
+    participants: tuple[ChunkParticipant, ...]
 
 
 def parse_metadata(content: bytes) -> ChunkMetadata:
@@ -96,14 +96,14 @@ def _unswapped(content_type: str | None, channel_type: str | None) -> tuple[str 
     return content_type, channel_type
 
 
-def _participants(value: object) -> tuple[Participant, ...]:
+def _participants(value: object) -> tuple[ChunkParticipant, ...]:
     found = []
     for entry in value if isinstance(value, list) else []:
         fields = _mapping(entry)
         channel = fields.get("channel")
         if participant_id := _text(fields.get("participantId")):
             is_channel = type(channel) is int and 0 <= channel <= _LAST_CHANNEL
-            found.append(Participant(participant_id[:LONGEST_TEXT], channel if is_channel else None))
+            found.append(ChunkParticipant(participant_id[:LONGEST_TEXT], channel if is_channel else None))
     return tuple(found)
 
 

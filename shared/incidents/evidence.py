@@ -12,7 +12,7 @@ from shared.core.errors import ArchiveConflict, InvalidEvent, ManifestUnreadable
 from shared.core.times import iso_time
 from shared.events.chunk_message import ChunkMessage
 from shared.events.recording_files import parse_recording_files
-from shared.incidents.incidents import Kind, Severity
+from shared.incidents.incidents import IncidentKind, Severity
 from shared.storage.ledger import Operation
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Evidence:
         When it was raised.
     """
 
-    kind: Kind
+    kind: IncidentKind
     row: Mapping[str, str]
     content: Mapping[str, Any]
     raised_at: datetime
@@ -59,7 +59,7 @@ class Evidence:
         """
         identifier = blob.removeprefix(blob_names.ATTENTION).removesuffix(".json")
         try:
-            kind = Kind(identifier.partition(".")[0])
+            kind = IncidentKind(identifier.partition(".")[0])
             found = json.loads(content)
         except (ValueError, RecursionError):
             return None
@@ -104,15 +104,15 @@ class Truth:
     async def is_mended(self, evidence: Evidence) -> bool:
         """Whether the archive shows that a finding was mended since; where it cannot show that, it was not."""
         match evidence.kind:
-            case Kind.CHUNK:
+            case IncidentKind.CHUNK:
                 return await self.chunk_is_mended(evidence.row)
-            case Kind.CONSENT:
+            case IncidentKind.CONSENT:
                 return await self.has_consent(evidence.row)
-            case Kind.CALL:
+            case IncidentKind.CALL:
                 return await self._call_is_recorded(evidence.content.get("serverCallId"))
-            case Kind.EVENT:
+            case IncidentKind.EVENT:
                 return await self._event_is_archived(evidence)
-            case Kind.MESSAGE:
+            case IncidentKind.MESSAGE:
                 return await self._message_is_archived(evidence.content.get("message"))
             case _:
                 return False

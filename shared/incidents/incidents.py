@@ -40,7 +40,7 @@ OPERATOR, SWEEP = "operator", "sweep"
 """Who settles a finding."""
 
 
-class Kind(StrEnum):
+class IncidentKind(StrEnum):
     """What is wrong."""
 
     EVENT = "event"
@@ -54,7 +54,7 @@ class Kind(StrEnum):
     DEAD_LETTER = "dead-letter"
 
 
-STANDING = frozenset({Kind.WAITING, Kind.GAP, Kind.SILENCE, Kind.DEAD_LETTER})
+STANDING = frozenset({IncidentKind.WAITING, IncidentKind.GAP, IncidentKind.SILENCE, IncidentKind.DEAD_LETTER})
 """What every sweep finds again as long as it lasts; the others are found once, when they happen."""
 
 
@@ -84,7 +84,7 @@ def severity(time_left: timedelta | None) -> Severity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Incident:
     """Something that an operator has to look at.
 
     Attributes
@@ -101,7 +101,7 @@ class Finding:
         What is kept beside it in the archive, so that it can be put right later.
     """
 
-    kind: Kind
+    kind: IncidentKind
     identifier: str
     reason: str
     error: str | None = None
@@ -117,15 +117,17 @@ class Finding:
         return f"{self.kind}.{safe_name(self.identifier)}"
 
 
-def unreadable(prefix: str, error: ManifestUnreadable) -> Finding:
+def manifest_incident(prefix: str, error: ManifestUnreadable) -> Incident:
     """Return what is found of a recording whose manifest cannot be read."""
-    return Finding(kind=Kind.GAP, identifier=prefix, reason=str(error), error=type(error).__name__, prefix=prefix)
+    return Incident(
+        kind=IncidentKind.GAP, identifier=prefix, reason=str(error), error=type(error).__name__, prefix=prefix
+    )
 
 
-def about_chunk(message: ChunkMessage, reason: str, error: str | None = None) -> Finding:
+def chunk_incident(message: ChunkMessage, reason: str, error: str | None = None) -> Incident:
     """Return what is found of a chunk that cannot be archived; its message is the evidence."""
-    return Finding(
-        kind=Kind.CHUNK,
+    return Incident(
+        kind=IncidentKind.CHUNK,
         identifier=chunk_identifier(message.recording_id, message.prefix, message.chunk.document_id),
         reason=reason,
         error=error,
@@ -137,7 +139,7 @@ def about_chunk(message: ChunkMessage, reason: str, error: str | None = None) ->
     )
 
 
-class Attention:
+class Incidents:
     """Keeps findings, and tells of each once for every step of severity.
 
     Parameters
@@ -165,7 +167,7 @@ class Attention:
         self._announce = announce
         self._now = now
 
-    async def report(self, finding: Finding, seen: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    async def report(self, finding: Incident, seen: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Note a finding; one that is known already only grows louder with time.
 
         What an operator settled is back on the list when it happens once more. What every sweep finds again is not,
@@ -350,7 +352,7 @@ def _is_dealt_with(known: Mapping[str, Any], row: Mapping[str, str]) -> bool:
     return known.get("settledBy") == OPERATOR and known.get("error", "") == row.get("error", "")
 
 
-def _row(finding: Finding) -> dict[str, str]:
+def _row(finding: Incident) -> dict[str, str]:
     members = {
         "id": finding.key,
         "kind": finding.kind.value,

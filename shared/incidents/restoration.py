@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shared.core import blob_names
 from shared.core.times import iso_time
 from shared.incidents.evidence import Evidence, Truth
-from shared.incidents.incidents import OPERATOR, SWEEP, Kind
+from shared.incidents.incidents import OPERATOR, SWEEP, IncidentKind
 from shared.storage.blobs import RAISED_AT, SETTLED_AT, SETTLED_BY
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from azure.storage.blob import BlobProperties
 
-    from shared.incidents.incidents import Attention
+    from shared.incidents.incidents import Incidents
     from shared.storage.blobs import Catalog
     from shared.storage.ledger import Ledger
 
@@ -45,7 +45,7 @@ class Restoration:
         self,
         catalog: Catalog,
         ledger: Ledger,
-        attention: Attention,
+        attention: Incidents,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -92,7 +92,7 @@ class Restoration:
     async def _give_up(self, evidence: Evidence) -> None:
         """Note once more that no try is made for a chunk: its recording's state depends on it."""
         index, prefix = evidence.chunk_index, evidence.row.get("prefix")
-        if evidence.kind is not Kind.CHUNK or index is None or prefix is None:
+        if evidence.kind is not IncidentKind.CHUNK or index is None or prefix is None:
             return
         name = blob_names.ledger_name(evidence.row.get("recordingId"), prefix)
         known = (await self._ledger.read(name)).chunks.get(index)

@@ -93,7 +93,7 @@ class Repeatability:
         }
 
 
-class Control:
+class AcsClient:
     """Starts, asks for, pauses, resumes and stops recordings.
 
     All methods raise `ServiceError` when the service refuses, or cannot be reached (status 503).

@@ -23,7 +23,7 @@ from shared.core.errors import InvalidEvent, ServiceError
 from shared.core.times import iso_time
 from shared.events.call_events import CallChange, parse_call
 from shared.events.recording_files import check_event
-from shared.incidents.incidents import Finding, Kind
+from shared.incidents.incidents import Incident, IncidentKind
 from shared.recordings.acs_client import Repeatability
 from shared.recordings.policy import Action
 from shared.storage.blobs import storage_errors_told
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from shared.events.call_events import CallEvent
-    from shared.incidents.incidents import Attention
+    from shared.incidents.incidents import Incidents
     from shared.recordings.policy import Decision, Policy
     from shared.recordings.service import Recordings
     from shared.storage.ledger import Ledger
@@ -94,7 +94,7 @@ class AutoRecord:
     def __init__(
         self,
         ledger: Ledger,
-        attention: Attention,
+        attention: Incidents,
         recordings: Recordings,
         policy: Policy | None,
         *,
@@ -216,8 +216,8 @@ class AutoRecord:
         """Put a call on the operator's list that should be recorded and is not."""
         said = limits.clipped(refusal, _LONGEST_REFUSAL).rstrip(".")
         await self._attention.report(
-            Finding(
-                kind=Kind.CALL,
+            Incident(
+                kind=IncidentKind.CALL,
                 identifier=call.server_call_id,
                 reason=f"rule {decision.rule} wants this call recorded, and {said}; {by_hand(call.server_call_id)}",
                 error=ServiceError.__name__,
@@ -229,8 +229,8 @@ class AutoRecord:
         identifier = limits.identifier_of(event)
         log.error("event.refused", eventId=identifier, reason=str(error))
         await self._attention.report(
-            Finding(
-                kind=Kind.EVENT,
+            Incident(
+                kind=IncidentKind.EVENT,
                 identifier=identifier,
                 reason=str(error),
                 error=type(error).__name__,

@@ -19,7 +19,7 @@ from shared.storage.ledger import Facts, Operation
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from shared.recordings.acs_client import Control, Recording
+    from shared.recordings.acs_client import AcsClient, Recording
     from shared.storage.blobs import Catalog
     from shared.storage.ledger import Ledger
     from shared.storage.manifest import Manifest
@@ -80,7 +80,7 @@ class Lookup:
 
     def __init__(
         self,
-        control: Control,
+        control: AcsClient,
         ledger: Ledger,
         catalog: Catalog,
         places: Places,

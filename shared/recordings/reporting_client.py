@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.core import log
 from shared.core.errors import StorageUnavailable
-from shared.recordings.acs_client import Control
+from shared.recordings.acs_client import AcsClient
 from shared.recordings.lookup import within_patience
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shared.recordings.start_request import StartRecording
 
 
-class ReportingControl(Control):
+class ReportingClient(AcsClient):
     """A `Control` that gives the service a callback address of our own where the caller gave none.
 
     Reports are a help, not a need: where the ledger cannot keep the address, the recording starts without one.

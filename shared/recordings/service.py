@@ -24,7 +24,7 @@ from shared.storage.ledger import Operation
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from shared.recordings.acs_client import Control, Recording
+    from shared.recordings.acs_client import AcsClient, Recording
     from shared.recordings.start_request import Consent, StartRecording
     from shared.recordings.views import View
     from shared.storage.blobs import Catalog
@@ -36,7 +36,7 @@ _RACED = frozenset({400, 404, 409, 412})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What a caller is told: the body, and when it pays to ask again, in seconds."""
 
     body: dict[str, Any]
@@ -67,7 +67,7 @@ class Recordings:
 
     def __init__(
         self,
-        control: Control,
+        control: AcsClient,
         ledger: Ledger,
         catalog: Catalog,
         places: Places,
@@ -84,7 +84,7 @@ class Recordings:
         self._lookup = Lookup(control, ledger, catalog, places, retention=retention, now=now)
         self._idempotency = Idempotency(ledger, now=now)
 
-    async def start(self, body: bytes, *, by: str | None = None, idempotency_key: str | None = None) -> Answer:
+    async def start(self, body: bytes, *, by: str | None = None, idempotency_key: str | None = None) -> Reply:
         """Start recording a call.
 
         Parameters
@@ -111,7 +111,7 @@ class Recordings:
             raise ConsentRequired
         if key is None:
             return await self.begin(request, by=by)
-        return Answer(
+        return Reply(
             await self._idempotency.once(
                 f"{by}\n{key}", request.model_dump_json(), lambda repeatability: self._start(request, by, repeatability)
             )
@@ -119,7 +119,7 @@ class Recordings:
 
     async def begin(
         self, request: StartRecording, *, by: str | None = None, repeatability: Repeatability | None = None
-    ) -> Answer:
+    ) -> Reply:
         """Start what is checked already.
 
         Parameters
@@ -134,25 +134,25 @@ class Recordings:
         """
         if self._require_consent and request.consent is None:
             raise ConsentRequired
-        return Answer(await self._start(request, by, repeatability or Repeatability.new()))
+        return Reply(await self._start(request, by, repeatability or Repeatability.new()))
 
-    async def get(self, recording_id: str) -> Answer:
+    async def get(self, recording_id: str) -> Reply:
         """Say what state a recording is in, while it runs and ever after."""
         view = await self._lookup.view(recording_id)
         retry_after = RETRY_AFTER.get(view.state)
         if view.silence is not None and view.state not in {State.ARCHIVED, State.EXPIRED, State.FAILED}:
             retry_after = max(retry_after or 5, math.ceil(view.silence.retry_after or 0))
-        return Answer(view.to_body().as_json(), retry_after)
+        return Reply(view.to_body().as_json(), retry_after)
 
-    async def pause(self, recording_id: str, *, by: str | None = None) -> Answer:
+    async def pause(self, recording_id: str, *, by: str | None = None) -> Reply:
         """Pause a recording; raises `WrongState` where that makes no sense."""
         return await self._operate(recording_id, Operation.PAUSE, self._control.pause, by)
 
-    async def resume(self, recording_id: str, *, by: str | None = None) -> Answer:
+    async def resume(self, recording_id: str, *, by: str | None = None) -> Reply:
         """Resume a paused recording; raises `WrongState` where that makes no sense."""
         return await self._operate(recording_id, Operation.RESUME, self._control.resume, by)
 
-    async def stop(self, recording_id: str, *, by: str | None = None) -> Answer:
+    async def stop(self, recording_id: str, *, by: str | None = None) -> Reply:
         """Stop a recording for good; raises `WrongState` where that makes no sense."""
         return await self._operate(recording_id, Operation.STOP, self._control.stop, by)
 
@@ -206,7 +206,7 @@ class Recordings:
 
     async def _operate(
         self, recording_id: str, operation: Operation, ask: Callable[[str], Awaitable[None]], by: str | None
-    ) -> Answer:
+    ) -> Reply:
         view = await self._lookup.view(recording_id)
         _check(operation, view)
         try:
@@ -219,7 +219,7 @@ class Recordings:
         with log.fields(recordingId=recording_id):
             await _noted(self._ledger.record(view.facts.name, operation, by=by))
             log.info("recording.operated", operation=operation, by=by)
-        return Answer(Accepted(recording_id=recording_id, state=state).as_json(), RETRY_AFTER.get(state))
+        return Reply(Accepted(recording_id=recording_id, state=state).as_json(), RETRY_AFTER.get(state))
 
 
 def _check(operation: Operation, view: View) -> None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared.storage.ledger import Operation
-from shared.storage.manifest import Status
+from shared.storage.manifest import ManifestStatus
 
 if TYPE_CHECKING:
     from shared.storage.ledger import Facts, Transition
@@ -169,7 +169,7 @@ def _once_ended(facts: Facts, manifest: Manifest | None, now: datetime, retentio
 
 
 def _once_announced(facts: Facts, manifest: Manifest, now: datetime, retention: timedelta) -> Verdict:
-    if manifest.status is Status.COMPLETE:
+    if manifest.status is ManifestStatus.COMPLETE:
         return Verdict(State.ARCHIVED)
     waiting = [chunk for chunk in manifest.chunks if chunk.archived_at is None]
     given_up = [chunk for chunk in waiting if _given_up(facts, chunk)]
@@ -190,7 +190,7 @@ def _unseen(facts: Facts, manifest: Manifest | None, now: datetime, retention: t
     asked = _last_asked(facts)
     settling = asked is not None and abs(now - asked.at) < SETTLING
     over = asked.operation in _ENDS if asked is not None else manifest is not None
-    if (over and not settling) or (manifest is not None and manifest.status is Status.COMPLETE):
+    if (over and not settling) or (manifest is not None and manifest.status is ManifestStatus.COMPLETE):
         return _once_ended(facts, manifest, now, retention)
     failed = facts.last(Operation.REPORTED_FAILED)
     if failed is not None:

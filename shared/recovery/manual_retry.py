@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from shared.core import blob_names, log
-from shared.core.errors import FindingNotFound, InvalidEvent, NothingToRetry
+from shared.core.errors import IncidentNotFound, InvalidEvent, NothingToRetry
 from shared.core.models import ResponseModel
 from shared.events.call_events import CALL_EVENTS
 from shared.events.chunk_message import ChunkMessage
-from shared.incidents.incidents import SWEEP, Kind
+from shared.incidents.incidents import SWEEP, IncidentKind
 from shared.recordings.auto_record import by_hand
 from shared.storage.blobs import storage_errors_told
 from shared.storage.consent import add_consent
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from shared.incidents.evidence import Evidence
-    from shared.incidents.incidents import Attention
+    from shared.incidents.incidents import Incidents
     from shared.incidents.restoration import Restoration
-    from shared.recovery.replay import Replaying
-    from shared.recovery.stalled_recordings import Redriving
+    from shared.recovery.replay import Replay
+    from shared.recovery.stalled_recordings import StalledRecordings
     from shared.storage.blobs import Catalog
     from shared.storage.chunk_queue import ChunkQueue
     from shared.storage.ledger import Ledger
@@ -44,7 +44,7 @@ class Retried(ResponseModel):
     ]
 
 
-class Rework:
+class ManualRetry:
     """Puts the work of findings back.
 
     Parameters
@@ -65,10 +65,10 @@ class Rework:
         self,
         catalog: Catalog,
         ledger: Ledger,
-        attention: Attention,
+        attention: Incidents,
         *,
-        replaying: Replaying,
-        redriving: Redriving,
+        replaying: Replay,
+        redriving: StalledRecordings,
         queue: ChunkQueue,
         restoration: Restoration,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -100,7 +100,7 @@ class Rework:
             row = await self._attention.find(key)
             evidence = await self._restoration.evidence(key)
             if evidence is None and (row is None or not row.get("id")):
-                raise FindingNotFound
+                raise IncidentNotFound
             about: Mapping[str, Any] = row if row is not None and row.get("id") else evidence.row if evidence else {}
             sent, is_done = await self._put_back(key, about, evidence)
             await self._attention.touch(key)
@@ -113,19 +113,19 @@ class Rework:
     ) -> tuple[list[ChunkMessage], bool]:
         """Return the chunks that were sent, and whether the finding is dealt with by that alone."""
         match row["kind"]:
-            case Kind.EVENT:
+            case IncidentKind.EVENT:
                 return await self._event(key, evidence)
-            case Kind.CHUNK | Kind.MESSAGE:
+            case IncidentKind.CHUNK | IncidentKind.MESSAGE:
                 return await self._message(row, evidence), False
-            case Kind.WAITING | Kind.GAP:
+            case IncidentKind.WAITING | IncidentKind.GAP:
                 return await self._recording(row), False
-            case Kind.CONSENT:
+            case IncidentKind.CONSENT:
                 return await self._consent(row, evidence)
-            case Kind.CALL:
+            case IncidentKind.CALL:
                 known = evidence.content.get("serverCallId") if evidence is not None else None
                 mend = by_hand(known) if isinstance(known, str) else "if the call goes on, start its recording by hand"
                 raise NothingToRetry(f"the service refused to record this call for good; {mend}")
-            case Kind.SILENCE:
+            case IncidentKind.SILENCE:
                 raise NothingToRetry(
                     "no event has come for this recording, so nobody knows its files: see that events arrive "
                     "(recordings doctor), or open a support case; once its event comes it is archived by itself"
@@ -156,7 +156,11 @@ class Rework:
     async def _message(self, row: Mapping[str, Any], evidence: Evidence | None) -> list[ChunkMessage]:
         if evidence is None:
             raise NothingToRetry(f"nothing is kept of it: {blob_names.attention_blob(row['id'])} is not there")
-        body = evidence.content.get("message") if row["kind"] == Kind.MESSAGE else json.dumps(dict(evidence.content))
+        body = (
+            evidence.content.get("message")
+            if row["kind"] == IncidentKind.MESSAGE
+            else json.dumps(dict(evidence.content))
+        )
         try:
             message = ChunkMessage.from_json(body if isinstance(body, str) else "")
         except InvalidEvent as error:

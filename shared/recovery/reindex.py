@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
     from shared.catalogue.listing import Listing
-    from shared.incidents.incidents import Attention
+    from shared.incidents.incidents import Incidents
     from shared.storage.blobs import Catalog
     from shared.storage.ledger import Ledger
 
@@ -62,7 +62,7 @@ class _Told:
     consent: str | None = None
 
 
-class Reindexing:
+class Reindex:
     """Makes the ledger again.
 
     It can be repeated, run twice at once, and run while recordings are being archived.
@@ -85,7 +85,7 @@ class Reindexing:
         *,
         catalog: Catalog,
         ledger: Ledger,
-        attention: Attention,
+        attention: Incidents,
         listing: Listing,
         retention: timedelta,
     ) -> None:

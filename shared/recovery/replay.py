@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shared.storage.chunk_queue import ChunkQueue
 
 
-class Replaying:
+class Replay:
     """Does with an event what its delivery would.
 
     Parameters

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from shared.core import blob_names, log
 from shared.core.errors import ManifestUnreadable
-from shared.incidents.incidents import Finding, Kind, unreadable
-from shared.storage.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, Status
+from shared.incidents.incidents import Incident, IncidentKind, manifest_incident
+from shared.storage.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, ManifestStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from typing import Any
 
     from shared.events.chunk_message import ChunkMessage
-    from shared.incidents.incidents import Attention
-    from shared.recovery.replay import Replaying
+    from shared.incidents.incidents import Incidents
+    from shared.recovery.replay import Replay
     from shared.storage.blobs import Catalog
     from shared.storage.ledger import Facts, Ledger
     from shared.storage.manifest import ArchivedChunk, Manifest
@@ -31,7 +31,7 @@ DAYS_BACK = 8
 """How old a recording's start may be for the sweep to look at it: long recordings end days after they began."""
 
 
-class Redriving:
+class StalledRecordings:
     """Drives partial recordings on.
 
     Parameters
@@ -52,8 +52,8 @@ class Redriving:
         self,
         catalog: Catalog,
         ledger: Ledger,
-        attention: Attention,
-        replaying: Replaying,
+        attention: Incidents,
+        replaying: Replay,
         *,
         retention: timedelta,
         expected_event: timedelta,
@@ -87,9 +87,9 @@ class Redriving:
         try:
             manifest = (await self._catalog.read_manifest(prefix)).manifest
         except ManifestUnreadable as error:
-            await self._attention.report(unreadable(prefix, error), seen)
+            await self._attention.report(manifest_incident(prefix, error), seen)
             return
-        if manifest is None or manifest.status is not Status.PARTIAL:
+        if manifest is None or manifest.status is not ManifestStatus.PARTIAL:
             return
         facts = await self._ledger.read(blob_names.ledger_name(manifest.recording_id, prefix))
         expires_at = facts.moment("expiresAt") or changed_at + self._retention
@@ -104,8 +104,8 @@ class Redriving:
         elif quiet >= self._expected_event + (LONGEST_CHUNK if _goes_on(manifest) else timedelta()):
             reason = f"chunks {[chunk.index for chunk in manifest.chunks]} are archived, and others are missing"
             await self._attention.report(
-                Finding(
-                    kind=Kind.GAP,
+                Incident(
+                    kind=IncidentKind.GAP,
                     identifier=prefix,
                     reason=reason,
                     recording_id=manifest.recording_id,
@@ -141,7 +141,7 @@ class Redriving:
 
     def _waiting(
         self, prefix: str, manifest: Manifest, waiting: list[ArchivedChunk], facts: Facts, expires_at: datetime
-    ) -> Finding:
+    ) -> Incident:
         indexes = [chunk.index for chunk in waiting]
         errors = {error for index in indexes if (known := facts.chunks.get(index)) and (error := known.last_error)}
         over = self._now() >= expires_at
@@ -150,8 +150,8 @@ class Redriving:
             reason += ", and the service has deleted them"
         if errors:
             reason += f"; the last tries said: {'; '.join(sorted(errors))}"
-        return Finding(
-            kind=Kind.WAITING,
+        return Incident(
+            kind=IncidentKind.WAITING,
             identifier=prefix,
             reason=reason,
             error="Expired" if over else None,

@@ -13,12 +13,12 @@ from shared.core import blob_names, log
 from shared.core.errors import ArchiverError, InvalidEvent, ServiceError
 from shared.core.times import iso_time
 from shared.events.chunk_message import ChunkMessage
-from shared.incidents.incidents import Finding, Kind, about_chunk
+from shared.incidents.incidents import Incident, IncidentKind, chunk_incident
 from shared.incidents.restoration import Restoration
 from shared.recovery.item_by_item import each
-from shared.recovery.manual_retry import Rework
-from shared.recovery.replay import Replaying
-from shared.recovery.stalled_recordings import Redriving
+from shared.recovery.manual_retry import ManualRetry
+from shared.recovery.replay import Replay
+from shared.recovery.stalled_recordings import StalledRecordings
 from shared.recovery.upkeep import Upkeep
 from shared.storage.blobs import storage_errors_told
 from shared.storage.dead_letters import REPLAYED
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from shared.archiving.intake import Intake
-    from shared.incidents.incidents import Attention
-    from shared.recordings.acs_client import Control
+    from shared.incidents.incidents import Incidents
+    from shared.recordings.acs_client import AcsClient
     from shared.recordings.auto_record import AutoRecord
     from shared.storage.blobs import Catalog
     from shared.storage.chunk_queue import ChunkQueue
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from shared.storage.ledger import Facts, Ledger
 
 
-class Recovery:
+class Sweep:
     """Sweeps the archive; its `rework` does on an operator's word what no sweep does by itself.
 
     Parameters
@@ -65,10 +65,10 @@ class Recovery:
         *,
         catalog: Catalog,
         ledger: Ledger,
-        attention: Attention,
+        attention: Incidents,
         intake: Intake,
         calls: AutoRecord | None = None,
-        control: Control,
+        control: AcsClient,
         queue: ChunkQueue,
         poison: ChunkQueue,
         dead_letters: DeadLetters,
@@ -85,8 +85,8 @@ class Recovery:
         self._retention = retention
         self._expected_event = expected_event
         self._now = now
-        self._replaying = Replaying(intake, calls, queue)
-        self._redriving = Redriving(
+        self._replaying = Replay(intake, calls, queue)
+        self._redriving = StalledRecordings(
             catalog,
             ledger,
             attention,
@@ -99,7 +99,7 @@ class Recovery:
         self._upkeep = Upkeep(
             catalog, ledger, attention, self._redriving, dead_letters, restoration=restoration, now=now
         )
-        self.rework = Rework(
+        self.rework = ManualRetry(
             catalog,
             ledger,
             attention,
@@ -147,7 +147,7 @@ class Recovery:
         events = await self._dead_letters.read(name)
         if events is None:
             reason = f"the dead letter {name} holds no event that can be read: mend it, or move it to {REPLAYED}"
-            await self._report(Kind.DEAD_LETTER, name, reason)
+            await self._report(IncidentKind.DEAD_LETTER, name, reason)
             return
         for event in events:
             await self._replaying.replay(event)
@@ -161,14 +161,14 @@ class Recovery:
         try:
             message = ChunkMessage.from_json(body)
         except InvalidEvent as error:
-            await self._report(Kind.MESSAGE, blob_names.digest(body), str(error), evidence={"message": body})
+            await self._report(IncidentKind.MESSAGE, blob_names.digest(body), str(error), evidence={"message": body})
             return
         if self._now() < message.expires_at:
             await self._queue.send(body, timedelta())
             log.warning("chunk.revived", recordingId=message.recording_id, documentId=message.chunk.document_id)
             return
         reason = "the service has deleted the file, and every try to archive it failed"
-        await self._attention.report(about_chunk(message, reason))
+        await self._attention.report(chunk_incident(message, reason))
 
     async def _drive_partial_recordings(self) -> None:
         seen = await self._attention.rows()
@@ -217,7 +217,7 @@ class Recovery:
             return
         over = self._now() >= expires_at
         await self._report(
-            Kind.SILENCE,
+            IncidentKind.SILENCE,
             facts.name,
             f"it ended at {iso_time(ended_at)} and no event says that its files are ready; "
             "check the event subscription (recordings doctor)",
@@ -228,5 +228,5 @@ class Recovery:
         if over:
             await self._ledger.close(facts.name)
 
-    async def _report(self, kind: Kind, identifier: str, reason: str, **about: Any) -> None:
-        await self._attention.report(Finding(kind=kind, identifier=identifier, reason=reason, **about))
+    async def _report(self, kind: IncidentKind, identifier: str, reason: str, **about: Any) -> None:
+        await self._attention.report(Incident(kind=kind, identifier=identifier, reason=reason, **about))

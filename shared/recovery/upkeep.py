@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 from shared.core import blob_names
 from shared.core.errors import ManifestUnreadable
 from shared.core.times import iso_time
-from shared.incidents.incidents import OPERATOR, STANDING, SWEEP, Kind
+from shared.incidents.incidents import OPERATOR, STANDING, SWEEP, IncidentKind
 from shared.incidents.restoration import REMEMBERED, raised_at
 from shared.recordings.idempotency import KEPT
 from shared.recovery.item_by_item import each
 from shared.storage.blobs import SETTLED_AT
-from shared.storage.manifest import Status
+from shared.storage.manifest import ManifestStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from azure.storage.blob import BlobProperties
 
-    from shared.incidents.incidents import Attention
+    from shared.incidents.incidents import Incidents
     from shared.incidents.restoration import Restoration
-    from shared.recovery.stalled_recordings import Redriving
+    from shared.recovery.stalled_recordings import StalledRecordings
     from shared.storage.blobs import Catalog
     from shared.storage.dead_letters import DeadLetters
     from shared.storage.ledger import Ledger
@@ -63,8 +63,8 @@ class Upkeep:
         self,
         catalog: Catalog,
         ledger: Ledger,
-        attention: Attention,
-        redriving: Redriving,
+        attention: Incidents,
+        redriving: StalledRecordings,
         dead_letters: DeadLetters,
         *,
         restoration: Restoration,
@@ -105,7 +105,7 @@ class Upkeep:
         """Take off the list what the archive shows to be mended."""
         rows, archive = await self._attention.rows(), _Manifests(self._catalog)
         unread = set[str]()
-        if any(row["kind"] == Kind.DEAD_LETTER for row in rows.values()):
+        if any(row["kind"] == IncidentKind.DEAD_LETTER for row in rows.values()):
             unread = {blob_names.safe_name(name) async for name in self._dead_letters.waiting()}
 
         async def look(row: dict[str, Any]) -> None:
@@ -152,9 +152,9 @@ class Upkeep:
         if row.get("settledAt") and (row.get("settledBy") != OPERATOR or row["kind"] not in STANDING):
             return False
         match row["kind"]:
-            case Kind.SILENCE | Kind.DEAD_LETTER:
+            case IncidentKind.SILENCE | IncidentKind.DEAD_LETTER:
                 return True
-            case Kind.EVENT | Kind.MESSAGE | Kind.CALL:
+            case IncidentKind.EVENT | IncidentKind.MESSAGE | IncidentKind.CALL:
                 # Each takes several requests, and whoever has the key can cause any number.
                 until = datetime.fromisoformat(row.get("seenAt") or row["raisedAt"]) + _LATER
             case _ if row.get("expiresAt"):
@@ -162,21 +162,21 @@ class Upkeep:
             case _:
                 until = datetime.fromisoformat(row["raisedAt"]) + timedelta(days=1)
         is_recent = self._now() - datetime.fromisoformat(row["raisedAt"]) <= REMEMBERED
-        return self._now() < until or (self._now().minute < 5 and (is_recent or row["kind"] == Kind.GAP))
+        return self._now() < until or (self._now().minute < 5 and (is_recent or row["kind"] == IncidentKind.GAP))
 
     async def _is_mended(self, row: dict[str, Any], archive: _Manifests, unread: set[str]) -> bool:
         prefix = row.get("prefix")
         match row["kind"]:
-            case Kind.WAITING | Kind.GAP if prefix:
+            case IncidentKind.WAITING | IncidentKind.GAP if prefix:
                 mended = await self._is_whole(row, prefix, archive)
-            case Kind.CHUNK:
+            case IncidentKind.CHUNK:
                 mended = await self._truth.chunk_is_mended(row)
-            case Kind.CONSENT:
+            case IncidentKind.CONSENT:
                 mended = await self._truth.has_consent(row)
-            case Kind.SILENCE:
+            case IncidentKind.SILENCE:
                 mended = await self._truth.prefix(row) is not None
-            case Kind.DEAD_LETTER:
-                mended = row["id"].removeprefix(f"{Kind.DEAD_LETTER}.") not in unread
+            case IncidentKind.DEAD_LETTER:
+                mended = row["id"].removeprefix(f"{IncidentKind.DEAD_LETTER}.") not in unread
             case _:
                 evidence = await self._restoration.evidence(row["id"])
                 mended = evidence is not None and await self._truth.is_mended(evidence)
@@ -191,9 +191,9 @@ class Upkeep:
             # It can be read again: what events said meanwhile is not in it.
             await self._redriving.announce_again(prefix)
             return True
-        if row["kind"] == Kind.WAITING:
+        if row["kind"] == IncidentKind.WAITING:
             return manifest is not None and all(chunk.archived_at is not None for chunk in manifest.chunks)
-        return manifest is not None and manifest.status is Status.COMPLETE
+        return manifest is not None and manifest.status is ManifestStatus.COMPLETE
 
 
 class _Manifests:

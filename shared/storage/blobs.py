@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from shared.core import blob_names, log
 from shared.core.errors import ManifestUnreadable, StorageUnavailable
 from shared.core.times import iso_time
-from shared.storage.manifest import Manifest, Status
+from shared.storage.manifest import Manifest, ManifestStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -108,7 +108,7 @@ class Catalog:
         start = blob_names.day_prefix(day)
         async for blob in self._container.list_blobs(name_starts_with=start, include=["metadata"]):
             is_manifest = blob.name.endswith("/manifest.json")
-            if is_manifest and (blob.metadata or {}).get(_STATUS) != Status.COMPLETE:
+            if is_manifest and (blob.metadata or {}).get(_STATUS) != ManifestStatus.COMPLETE:
                 yield blob.name.removesuffix("/manifest.json"), blob.last_modified
 
     async def events(self, prefix: str) -> AsyncIterator[dict[str, Any]]:

@@ -27,7 +27,7 @@ from azure.core.exceptions import AzureError
 from shared.core import log
 from shared.core.blob_names import safe_name
 from shared.core.times import iso_time
-from shared.storage.table import Rows
+from shared.storage.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -168,7 +168,7 @@ class Ledger:
     """
 
     def __init__(self, table: TableClient, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._rows = Rows(table)
+        self._rows = Table(table)
         self._now = now
 
     async def read(self, name: str) -> Facts:

@@ -23,7 +23,7 @@ CHUNK_MAXIMUM_SIZE_EXCEEDED = "ChunkMaximumSizeExceeded"
 """The reason of a chunk that another one follows."""
 
 
-class Status(StrEnum):
+class ManifestStatus(StrEnum):
     """Whether everything of a recording is archived."""
 
     PARTIAL = "partial"
@@ -95,7 +95,7 @@ class Manifest(_Model):
     recording_id: str | None = None
     call_id: str | None = None
     server_call_id: str | None = None
-    status: Status = Status.PARTIAL
+    status: ManifestStatus = ManifestStatus.PARTIAL
     start_time: str | None = None
     duration_ms: int | None = None
     content_type: str | None = None
@@ -187,7 +187,7 @@ class Manifest(_Model):
         ordered = tuple(sorted(chunks, key=lambda chunk: chunk.index))
         people = tuple(sorted(participants or self.participants, key=lambda p: (p.participant_id, str(p.channel))))
         people = people[:MOST_PARTICIPANTS]  # the first in this order, so whoever writes last cuts at the same place
-        status = Status.COMPLETE if _is_complete(ordered) else Status.PARTIAL
+        status = ManifestStatus.COMPLETE if _is_complete(ordered) else ManifestStatus.PARTIAL
         return self.model_copy(update={**changes, "chunks": ordered, "participants": people, "status": status})
 
     def to_json(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Rows of a table that is made on first use."""
+"""Table of a table that is made on first use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
 
 
-class Rows:
+class Table:
     """Reads and writes rows; a value that is None is not written.
 
     Parameters

@@ -68,7 +68,7 @@ class Existing:
     content_type: str | None
 
 
-class Staging:
+class BlockBlob:
     """One blob of the archive, as the copy engine uses it.
 
     Parameters

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.core.errors import ArchiveConflict, BlocksLost, Handover, Retryable
-from shared.upload.block_blob import AlreadyThere, Staging
+from shared.upload.block_blob import AlreadyThere, BlockBlob
 from shared.upload.block_plan import MIB, BlockPlan
 from shared.upload.buffers import Pool
 from shared.upload.concurrency import Gate
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from azure.storage.blob.aio import BlobClient
 
-    from shared.download.media_file import Media
+    from shared.download.media_file import MediaFile
     from shared.upload.block_blob import Existing
     from shared.upload.buffers import Share
 
@@ -59,7 +59,7 @@ class Copied:
     existed: bool
 
 
-class Transfer:
+class Copier:
     """Copies files. One serves the whole process: its copies share memory and the storage service's patience.
 
     Parameters
@@ -80,7 +80,7 @@ class Transfer:
 
     async def copy(
         self,
-        media: Media,
+        media: MediaFile,
         blob: BlobClient,
         *,
         document_id: str,
@@ -117,7 +117,7 @@ class Transfer:
         """
         copy = _Copy(
             media,
-            Staging(blob, document_id=document_id, content_type=content_type, refused=self._gate.refused),
+            BlockBlob(blob, document_id=document_id, content_type=content_type, refused=self._gate.refused),
             document_id,
             self._hashing,
             progress,
@@ -137,8 +137,8 @@ class _Copy:
 
     def __init__(
         self,
-        media: Media,
-        staging: Staging,
+        media: MediaFile,
+        staging: BlockBlob,
         document_id: str,
         hashing: Hashing,
         progress: Callable[[int, int | None], None] | None,

@@ -20,8 +20,8 @@ from shared.upload.concurrency import EPOCH, Pace
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shared.download.media_file import Media, Reading
-    from shared.upload.block_blob import Staging
+    from shared.download.media_file import MediaFile, RangeReader
+    from shared.upload.block_blob import BlockBlob
     from shared.upload.block_plan import BlockPlan
     from shared.upload.buffers import Block, Part, Share
     from shared.upload.concurrency import Gate
@@ -65,8 +65,8 @@ class Pipeline:
 
     def __init__(
         self,
-        media: Media,
-        staging: Staging,
+        media: MediaFile,
+        staging: BlockBlob,
         plan: BlockPlan,
         staged: Mapping[int, str],
         *,
@@ -166,7 +166,7 @@ class Pipeline:
             task.cancel()
 
     async def _read(self, group: asyncio.TaskGroup) -> None:
-        reading: Reading | None = None
+        reading: RangeReader | None = None
         ahead: _Ahead | None = None
         try:
             while True:
@@ -187,7 +187,7 @@ class Pipeline:
             if ahead is not None:
                 ahead.close()
 
-    def _continue(self, reading: Reading | None, part: Part) -> Reading:
+    def _continue(self, reading: RangeReader | None, part: Part) -> RangeReader:
         """Read on with the open request where it comes to this part; ask anew where it does not."""
         start = part.block.index * self._plan.block_size + part.offset
         if reading is not None:
@@ -205,7 +205,7 @@ class Pipeline:
         first_skip = min((skip for skip in self._skips if skip > index), default=self._plan.count or 0)
         return min(self._plan.size, first_skip * self._plan.block_size)
 
-    async def _fill(self, part: Part, reading: Reading) -> _Ahead | None:
+    async def _fill(self, part: Part, reading: RangeReader) -> _Ahead | None:
         """Read a part; return the next one's request, if it was worth sending before this one ended."""
         loop = asyncio.get_running_loop()
         ahead: _Ahead | None = None
@@ -345,13 +345,13 @@ class _Window:
 class _Ahead:
     """A request sent before its block's turn."""
 
-    def __init__(self, part: Part, reading: Reading) -> None:
+    def __init__(self, part: Part, reading: RangeReader) -> None:
         self.part = part
         self._reading = reading
         self._sending = asyncio.create_task(reading.begin())
         self._sending.add_done_callback(lambda task: task.cancelled() or task.exception())
 
-    async def reading(self) -> Reading:
+    async def reading(self) -> RangeReader:
         await self._sending
         return self._reading
 

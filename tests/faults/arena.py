@@ -21,9 +21,9 @@ from local.provisioning import ARCHIVE_CONTAINER, CHUNK_QUEUE, DEAD_LETTER_CONTA
 from local.stack import ARCHIVE_TOPIC, Stack, StackOptions
 from shared.archiving.intake import Intake
 from shared.core.trusted_origins import TrustedOrigins
-from shared.incidents.incidents import Attention
-from shared.recordings.acs_client import Control
-from shared.recovery.sweep import Recovery
+from shared.incidents.incidents import Incidents
+from shared.recordings.acs_client import AcsClient
+from shared.recovery.sweep import Sweep
 from shared.storage.blobs import Catalog
 from shared.storage.chunk_queue import ChunkQueue
 from shared.storage.dead_letters import DeadLetters
@@ -163,14 +163,14 @@ class Arena:
             CallAutomationClient(acs.endpoint, AzureKeyCredential(acs.options.access_key), retry_total=0) as client,
         ):
             catalog, ledger = Catalog(self.container), Ledger(tables.get_table_client(TABLE), now=now)
-            attention = Attention(catalog, ledger, now=now)
+            attention = Incidents(catalog, ledger, now=now)
             origins = TrustedOrigins(["http://127.0.0.1:*"])
-            recovery = Recovery(
+            recovery = Sweep(
                 catalog=catalog,
                 ledger=ledger,
                 attention=attention,
                 intake=Intake(catalog, ledger, attention, origins=origins, retention=RETENTION, now=now),
-                control=Control(client),
+                control=AcsClient(client),
                 queue=ChunkQueue(queues, CHUNK_QUEUE),
                 poison=ChunkQueue(queues, f"{CHUNK_QUEUE}-poison"),
                 dead_letters=DeadLetters(blobs.get_container_client(DEAD_LETTER_CONTAINER)),

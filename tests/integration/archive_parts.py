@@ -23,20 +23,20 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from local.acs.server import AcsEmulator, AcsOptions
 from local.clock import Clock
-from shared.archiving.chunk_archiver import Archive
+from shared.archiving.chunk_archiver import ChunkArchiver
 from shared.archiving.intake import Intake
 from shared.core.blob_names import safe_name
 from shared.core.trusted_origins import TrustedOrigins
-from shared.download.client import Source
+from shared.download.client import DownloadClient
 from shared.download.signing import HmacSigner
-from shared.incidents.incidents import Attention
-from shared.recordings.acs_client import Control
-from shared.recovery.sweep import Recovery
+from shared.incidents.incidents import Incidents
+from shared.recordings.acs_client import AcsClient
+from shared.recovery.sweep import Sweep
 from shared.storage.blobs import Catalog
 from shared.storage.chunk_queue import ChunkQueue
 from shared.storage.dead_letters import DeadLetters
 from shared.storage.ledger import Ledger
-from shared.upload.copier import Transfer
+from shared.upload.copier import Copier
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -77,10 +77,10 @@ class Parts:
     queue: ListQueue
     catalog: Catalog
     ledger: Ledger
-    attention: Attention
+    attention: Incidents
     intake: Intake
-    archive: Archive
-    recovery: Recovery
+    archive: ChunkArchiver
+    recovery: Sweep
     moved: timedelta = field(default_factory=timedelta)
 
     def now(self) -> datetime:
@@ -202,27 +202,27 @@ async def archive_parts(azurite: Azurite, media: Path) -> AsyncIterator[Parts]:
         now = clock.now
         origins = TrustedOrigins(["http://127.0.0.1:*"])
         catalog, ledger = Catalog(container), Ledger(tables.get_table_client(f"ledger{unique}"), now=now)
-        attention, queue = Attention(catalog, ledger, now=now), ListQueue(now)
+        attention, queue = Incidents(catalog, ledger, now=now), ListQueue(now)
         retention = timedelta(hours=24)
         intake = Intake(catalog, ledger, attention, origins=origins, retention=retention, now=now)
         poison = ChunkQueue(queues, f"poison-{unique}")
         waiting: Any = queue
-        archive = Archive(
+        archive = ChunkArchiver(
             container,
             catalog=catalog,
             ledger=ledger,
             attention=attention,
             queue=waiting,
-            source=Source(session, HmacSigner(acs.endpoint, options.access_key), origins, sleep=_at_once),
-            transfer=Transfer(block_mib=1, concurrency=4),
+            source=DownloadClient(session, HmacSigner(acs.endpoint, options.access_key), origins, sleep=_at_once),
+            transfer=Copier(block_mib=1, concurrency=4),
             now=now,
         )
-        recovery = Recovery(
+        recovery = Sweep(
             catalog=catalog,
             ledger=ledger,
             attention=attention,
             intake=intake,
-            control=Control(client),
+            control=AcsClient(client),
             queue=waiting,
             poison=poison,
             dead_letters=DeadLetters(dead_letters),

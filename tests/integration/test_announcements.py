@@ -12,7 +12,7 @@ from local.eventgrid.emulator import EventGridEmulator
 from local.eventgrid.options import EventGridOptions
 from local.eventgrid.schemas import EventSchema, TopicKind
 from local.listener import listening
-from shared.incidents.incidents import Finding, Kind
+from shared.incidents.incidents import Incident, IncidentKind
 from tests.integration.archive_fixtures import acs_control, finished_recording
 from tests.integration.completion_fixtures import Workshop, event_of, workshop
 from tests.integration.eventgrid_fixtures import Subscriber, subscriber
@@ -134,8 +134,8 @@ async def test_a_finding_is_announced_once_for_each_severity_and_again_where_the
     audience: Audience,
 ) -> None:
     attention = audience.shop.services.attention
-    finding = Finding(
-        kind=Kind.GAP, identifier="r.1", reason="chunk 1 is missing", recording_id="r", prefix="2026/11/22/r"
+    finding = Incident(
+        kind=IncidentKind.GAP, identifier="r.1", reason="chunk 1 is missing", recording_id="r", prefix="2026/11/22/r"
     )
     async with audience.nobody_gets_in():
         await attention.report(finding)

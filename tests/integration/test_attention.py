@@ -11,7 +11,7 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError
 from azure.storage.blob.aio import BlobClient
 
 from shared.core.errors import TopicUnavailable
-from shared.incidents.incidents import Attention, Finding, Kind
+from shared.incidents.incidents import Incident, IncidentKind, Incidents
 from tests.integration.archive_parts import Parts, archive_parts
 from tests.integration.completion_fixtures import MEDIA
 
@@ -189,8 +189,10 @@ async def test_what_a_topic_did_not_take_is_announced_by_a_sweep_and_logged_once
             raise TopicUnavailable("closed")
         heard.append(finding)
 
-    attention = Attention(parts.catalog, parts.ledger, announce=topic, now=parts.now)
-    await attention.report(Finding(kind=Kind.EVENT, identifier="x", reason="as a test wants", evidence={"event": {}}))
+    attention = Incidents(parts.catalog, parts.ledger, announce=topic, now=parts.now)
+    await attention.report(
+        Incident(kind=IncidentKind.EVENT, identifier="x", reason="as a test wants", evidence={"event": {}})
+    )
     assert heard == []
     is_open = True
     for row in (await attention.rows()).values():
@@ -220,7 +222,9 @@ async def test_what_is_found_after_a_chunk_was_archived_stays_until_it_ceases_to
     }
 
     async def raised(identifier: str, error: str) -> None:
-        finding = Finding(kind=Kind.CHUNK, identifier=identifier, reason="-", error=error, evidence={}, **about)
+        finding = Incident(
+            kind=IncidentKind.CHUNK, identifier=identifier, reason="-", error=error, evidence={}, **about
+        )
         await parts.attention.report(finding)
 
     await parts.deliver(parts.event(truth))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.core.errors import FindingNotFound, NothingToRetry
+from shared.core.errors import IncidentNotFound, NothingToRetry
 from shared.core.trusted_origins import TrustedOrigins
-from shared.incidents.incidents import Finding, Kind
+from shared.incidents.incidents import Incident, IncidentKind
 from tests.integration.archive_parts import Parts, archive_parts
 from tests.integration.completion_fixtures import MEDIA
 
@@ -132,8 +132,8 @@ async def test_what_has_no_work_says_why(parts: Parts) -> None:
     retry = parts.recovery.rework.retry
     with pytest.raises(NothingToRetry, match="never announced"):
         await retry(only(await parts.findings(), "gap")["id"])
-    for kind, reason in ((Kind.SILENCE, "no event has come"), (Kind.DEAD_LETTER, "every sweep")):
-        finding = Finding(kind=kind, identifier="x", reason="as a test wants")
+    for kind, reason in ((IncidentKind.SILENCE, "no event has come"), (IncidentKind.DEAD_LETTER, "every sweep")):
+        finding = Incident(kind=kind, identifier="x", reason="as a test wants")
         await parts.attention.report(finding)
         with pytest.raises(NothingToRetry, match=reason):
             await retry(finding.key)
@@ -141,7 +141,7 @@ async def test_what_has_no_work_says_why(parts: Parts) -> None:
     await parts.live(6 * MINUTE)
     with pytest.raises(NothingToRetry, match="cannot be read now either"):
         await retry(only(await parts.findings(), "message")["id"])
-    with pytest.raises(FindingNotFound):
+    with pytest.raises(IncidentNotFound):
         await retry("chunk.nobody")
 
 

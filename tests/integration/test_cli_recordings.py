@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from azure.data.tables.aio import TableServiceClient
 
-from shared.incidents.incidents import Attention, Finding, Kind
+from shared.incidents.incidents import Incident, IncidentKind, Incidents
 from shared.storage.blobs import Catalog
 from shared.storage.ledger import TABLE, Ledger
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
@@ -53,10 +53,10 @@ def command(stack: Stack) -> Command:
 
 
 @pytest.fixture
-async def attention(stack: Stack, archive_container: ContainerClient) -> AsyncIterator[Attention]:
+async def attention(stack: Stack, archive_container: ContainerClient) -> AsyncIterator[Incidents]:
     """The list that the app shows."""
     async with TableServiceClient.from_connection_string(stack.storage) as tables:
-        yield Attention(Catalog(archive_container), Ledger(tables.get_table_client(TABLE)))
+        yield Incidents(Catalog(archive_container), Ledger(tables.get_table_client(TABLE)))
 
 
 async def is_state(app: aiohttp.ClientSession, recording: str, state: str) -> bool:
@@ -210,8 +210,8 @@ async def test_verification_names_what_differs_and_can_be_gone_on_with(
     assert (refused.code, "give another file" in refused.errors) == (2, True)
 
 
-async def test_what_needs_a_person_is_listed_and_settled(command: Command, attention: Attention) -> None:
-    finding = Finding(kind=Kind.GAP, identifier=f"test/{uuid4().hex}", reason="as a test\nwants")
+async def test_what_needs_a_person_is_listed_and_settled(command: Command, attention: Incidents) -> None:
+    finding = Incident(kind=IncidentKind.GAP, identifier=f"test/{uuid4().hex}", reason="as a test\nwants")
     await attention.report(finding)
     listed = await command("attention")
     assert listed.code == 0
@@ -230,16 +230,18 @@ async def test_what_needs_a_person_is_listed_and_settled(command: Command, atten
 
 async def test_what_was_refused_is_retried_on_an_operators_word(
     command: Command,
-    attention: Attention,
+    attention: Incidents,
     acs_control: aiohttp.ClientSession,
     app: aiohttp.ClientSession,
     stack: Stack,
 ) -> None:
     truth = await finished_recording(acs_control, announce=False, contentType="audio")
     event = {**event_of(truth), "topic": stack.acs.options.azure_id}
-    finding = Finding(kind=Kind.EVENT, identifier=event["id"], reason="as a test wants", evidence={"event": event})
+    finding = Incident(
+        kind=IncidentKind.EVENT, identifier=event["id"], reason="as a test wants", evidence={"event": event}
+    )
     await attention.report(finding)
-    silent = Finding(kind=Kind.SILENCE, identifier=f"test/{uuid4().hex}", reason="as a test wants")
+    silent = Incident(kind=IncidentKind.SILENCE, identifier=f"test/{uuid4().hex}", reason="as a test wants")
     await attention.report(silent)
     retried = await command("attention", "retry", finding.key)
     assert (retried.code, retried.errors) == (0, "")

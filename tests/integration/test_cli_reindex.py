@@ -16,8 +16,8 @@ from shared.catalogue.listing import Listing
 from shared.core.blob_names import safe_name
 from shared.core.errors import InvalidRequest
 from shared.core.times import iso_time
-from shared.incidents.incidents import Attention, Finding, Kind
-from shared.recovery.reindex import Reindexing, ReindexReport
+from shared.incidents.incidents import Incident, IncidentKind, Incidents
+from shared.recovery.reindex import Reindex, ReindexReport
 from shared.storage.ledger import TABLE, Ledger, Operation
 from shared.storage.places import Places
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
@@ -49,10 +49,10 @@ class Archive:
     tables: TableServiceClient
     others: frozenset[str]
 
-    def reindexing(self, ledger: Ledger, attention: Attention) -> Reindexing:
+    def reindexing(self, ledger: Ledger, attention: Incidents) -> Reindex:
         parts = self.parts
         places = Places(parts.container, ledger)
-        return Reindexing(
+        return Reindex(
             parts.container,
             catalog=parts.catalog,
             ledger=ledger,
@@ -61,7 +61,7 @@ class Archive:
             retention=DAY,
         )
 
-    async def lost(self) -> tuple[Ledger, Attention]:
+    async def lost(self) -> tuple[Ledger, Incidents]:
         """Drop the table, and return the empty ledger and list that the app then has."""
         [name] = [table.name async for table in self.tables.list_tables() if table.name not in self.others]
         await self.tables.delete_table(name)
@@ -76,7 +76,7 @@ async def archive(azurite: Azurite) -> AsyncIterator[Archive]:
             yield Archive(parts, tables, others)
 
 
-async def rebuilt(archive: Archive, ledger: Ledger, attention: Attention, **asked: str) -> list[ReindexReport]:
+async def rebuilt(archive: Archive, ledger: Ledger, attention: Incidents, **asked: str) -> list[ReindexReport]:
     reindexing, reports, cursor = archive.reindexing(ledger, attention), list[ReindexReport](), None
     while not reports or cursor:
         report = await reindexing.step(cursor=cursor, **asked)
@@ -162,9 +162,13 @@ async def test_a_finding_that_the_archive_shows_to_be_mended_does_not_come_back(
     await parts.deliver(refused)
     prefix, document = json.loads(message)["prefix"], truth["chunks"][0]["documentId"]
     about = {"recording_id": truth["recordingId"], "document_id": document, "prefix": prefix}
-    for kind, evidence in ((Kind.CHUNK, json.loads(message)), (Kind.MESSAGE, {"message": message}), (Kind.CONSENT, {})):
+    for kind, evidence in (
+        (IncidentKind.CHUNK, json.loads(message)),
+        (IncidentKind.MESSAGE, {"message": message}),
+        (IncidentKind.CONSENT, {}),
+    ):
         await parts.attention.report(
-            Finding(kind=kind, identifier=document, reason="as a test wants", evidence=evidence, **about)
+            Incident(kind=kind, identifier=document, reason="as a test wants", evidence=evidence, **about)
         )
     await parts.catalog.raise_attention("nonsense", {"reason": "of no kind"})
     assert len(await parts.findings()) == 4

@@ -20,10 +20,10 @@ from shared.app import Services
 from shared.archiving.intake import Intake
 from shared.core.blob_names import safe_name
 from shared.core.trusted_origins import TrustedOrigins
-from shared.incidents.incidents import Attention
+from shared.incidents.incidents import Incidents
 from shared.recordings.acs_client import Repeatability
 from shared.recordings.callbacks import Callbacks
-from shared.recordings.reporting_client import ReportingControl
+from shared.recordings.reporting_client import ReportingClient
 from shared.recordings.service import Recordings
 from shared.recordings.start_request import parse_start
 from shared.storage.blobs import Catalog
@@ -193,7 +193,7 @@ def announcement(truth: dict[str, Any], **data: Any) -> dict[str, Any]:
 def intake_of(container: ContainerClient, ledger: Ledger) -> Intake:
     catalog = Catalog(container)
     origins = TrustedOrigins(("http://127.0.0.1:*",))
-    return Intake(catalog, ledger, Attention(catalog, ledger), origins=origins, retention=DAY)
+    return Intake(catalog, ledger, Incidents(catalog, ledger), origins=origins, retention=DAY)
 
 
 async def consent_in_manifest(container: ContainerClient, recording: str) -> str:
@@ -254,7 +254,7 @@ async def test_without_the_ledger_a_recording_starts_and_its_consent_is_kept_for
     call = await new_call(acs_control, "8:acs:alice")
     request = parse_start(json.dumps({"serverCallId": call["serverCallId"], "consent": CONSENT}).encode())
     async with parts_of(stack) as parts:
-        control = ReportingControl(parts._control_client, Callbacks(lost_ledger, "https://archiver.example.net"))
+        control = ReportingClient(parts._control_client, Callbacks(lost_ledger, "https://archiver.example.net"))
         places = Places(archive_container, lost_ledger)
         recordings = Recordings(control, lost_ledger, Catalog(archive_container), places, retention=DAY)
         repeatability = Repeatability(uuid4(), datetime.now(UTC))

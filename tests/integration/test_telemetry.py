@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared.core import telemetry
-from shared.incidents.incidents import Finding, Kind
+from shared.incidents.incidents import Incident, IncidentKind
 from tests.integration.completion_fixtures import Workshop, event_of, workshop
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ async def test_the_metrics_are_what_happened(observed: Observed) -> None:
 
 
 async def test_findings_are_counted_by_severity_once(observed: Observed) -> None:
-    finding = Finding(kind=Kind.GAP, identifier=f"{observed.shop.container.container_name}", reason="a gap")
+    finding = Incident(kind=IncidentKind.GAP, identifier=f"{observed.shop.container.container_name}", reason="a gap")
     for _ in range(3):
         await observed.shop.services.attention.report(finding)
     counted = observed.metric("attention")

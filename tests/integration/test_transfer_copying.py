@@ -9,7 +9,7 @@ import pytest
 from azure.storage.blob import BlobBlock
 
 from shared.core.errors import ArchiveConflict, Handover, Retryable, SourceChanged, SourceNotReady
-from shared.upload.copier import Transfer
+from shared.upload.copier import Copier
 from tests.integration.transfer_fixtures import Damages, LosesAnswer, Refuses, copy, digests, open_store, read
 from tests.source_server import Answers, Cuts, SourceServer, Stalls, recording
 
@@ -70,7 +70,7 @@ async def test_type_digests_and_document_are_stored_with_the_blob(
 ) -> None:
     server.content = recording(size)
     blob = store.blob()
-    await copy(server, blob, document_id="0-eus/d 1é", transfer=Transfer(block_mib=0.25, concurrency=4))
+    await copy(server, blob, document_id="0-eus/d 1é", transfer=Copier(block_mib=0.25, concurrency=4))
     properties = await blob.get_blob_properties()
     md5, sha256 = digests(server.content)
     assert properties.content_settings.content_type == "video/mp4"
@@ -81,7 +81,7 @@ async def test_type_digests_and_document_are_stored_with_the_blob(
 async def test_a_single_put_above_a_mebibyte_goes_through_without_a_warning(server: SourceServer, store: Store) -> None:
     server.content = recording(3_000_000)
     blob = store.blob()
-    await copy(server, blob, transfer=Transfer(block_mib=4, concurrency=4))
+    await copy(server, blob, transfer=Copier(block_mib=4, concurrency=4))
     assert dict(store.proxy.asked) == {"put blob": 1}
     assert await read(blob) == server.content
 
@@ -378,7 +378,7 @@ async def test_progress_is_told_at_the_end_with_all_bytes(server: SourceServer, 
 
 
 async def test_many_copies_at_once_share_one_budget(server: SourceServer, store: Store) -> None:
-    transfer = Transfer(block_mib=0.25, concurrency=4)
+    transfer = Copier(block_mib=0.25, concurrency=4)
     transfer._pool._size = transfer._pool.open = 3 * BLOCK
     blobs = [store.blob() for _ in range(6)]
     await asyncio.gather(

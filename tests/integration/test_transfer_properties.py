@@ -17,7 +17,7 @@ from shared.core.errors import Retryable
 from shared.upload import pipeline
 from shared.upload.block_plan import MIB
 from shared.upload.concurrency import Pace
-from shared.upload.copier import Transfer
+from shared.upload.copier import Copier
 from tests.integration.transfer_fixtures import (
     Damages,
     LosesAnswer,
@@ -125,7 +125,7 @@ def whims(seed: int) -> Iterator[None]:
 
 async def arrive(case: Case, server: SourceServer, blob: BlobClient) -> Copied:
     """Copy, as often as the queue would; the faults come to an end."""
-    transfer = Transfer(block_mib=case.block / MIB, concurrency=case.concurrency)
+    transfer = Copier(block_mib=case.block / MIB, concurrency=case.concurrency)
     for _ in range(40):
         try:
             return await copy(server, blob, transfer=transfer, probe_bytes=case.probe)
@@ -181,7 +181,7 @@ async def test_a_copy_that_is_killed_again_and_again_reads_only_what_was_not_sta
     size = blocks * block - 1
     async with SourceServer(recording(size)) as server, open_store(azurite) as store:
         blob = store.blob()
-        transfer = Transfer(block_mib=block / MIB, concurrency=concurrency)
+        transfer = Copier(block_mib=block / MIB, concurrency=concurrency)
         with whims(seed):
             for stop in stops:
                 attempt = asyncio.create_task(copy(server, blob, transfer=transfer, probe_bytes=100))

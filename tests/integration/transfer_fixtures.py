@@ -17,8 +17,8 @@ from yarl import URL
 
 from shared.core.media_formats import Format
 from shared.core.trusted_origins import TrustedOrigins
-from shared.download.client import Source
-from shared.upload.copier import Copied, Transfer
+from shared.download.client import DownloadClient
+from shared.upload.copier import Copied, Copier
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -195,7 +195,7 @@ async def copy(
     server: SourceServer,
     blob: BlobClient,
     *,
-    transfer: Transfer | None = None,
+    transfer: Copier | None = None,
     document_id: str = "0-eus-d1-1",
     probe_bytes: int = 64 * 1024,
     stall_seconds: float = 5,
@@ -204,7 +204,7 @@ async def copy(
 ) -> Copied:
     """Copy what a server has into a blob."""
     async with aiohttp.ClientSession() as session:
-        source = Source(
+        source = DownloadClient(
             session,
             Signer(),
             TrustedOrigins([server.origin]),
@@ -213,7 +213,7 @@ async def copy(
             sleep=nap,
         )
         async with source.open(server.url, format=Format.MP4) as media:
-            return await (transfer or Transfer(block_mib=0.25, concurrency=4)).copy(
+            return await (transfer or Copier(block_mib=0.25, concurrency=4)).copy(
                 media,
                 blob,
                 document_id=document_id,

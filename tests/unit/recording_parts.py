@@ -12,7 +12,7 @@ from shared.recordings.acs_client import Recording
 from shared.recordings.service import Recordings
 from shared.storage.blobs import NO_MANIFEST, ManifestVersion
 from shared.storage.ledger import Ledger
-from shared.storage.manifest import ArchivedChunk, Manifest, MediaFile, Status
+from shared.storage.manifest import ArchivedChunk, Manifest, ManifestStatus, MediaFile
 from shared.storage.places import Places
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
     from azure.storage.blob.aio import ContainerClient
 
-    from shared.recordings.acs_client import Control, Repeatability
+    from shared.recordings.acs_client import AcsClient, Repeatability
     from shared.recordings.start_request import StartRecording
     from shared.storage.blobs import Catalog
 
@@ -157,7 +157,7 @@ class Parts:
         self.container = MemoryContainer(self.catalog)
         self.places = Places(cast("ContainerClient", self.container), self.ledger)
         self.recordings = Recordings(
-            cast("Control", self.service),
+            cast("AcsClient", self.service),
             self.ledger,
             cast("Catalog", self.catalog),
             self.places,
@@ -181,7 +181,7 @@ def manifest(*archived: bool, last: str = "SessionEnded", start: datetime = NOW)
     complete = all(archived) and last == "SessionEnded"
     return Manifest(
         recording_id="recording1",
-        status=Status.COMPLETE if complete else Status.PARTIAL,
+        status=ManifestStatus.COMPLETE if complete else ManifestStatus.PARTIAL,
         start_time=start.isoformat().replace("+00:00", "Z"),
         duration_ms=60_000,
         chunks=chunks,

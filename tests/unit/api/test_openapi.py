@@ -67,7 +67,7 @@ def test_examples_match_their_schemas(function: str) -> None:
 
 
 @pytest.mark.parametrize("kind", problems.KINDS, ids=lambda kind: str(kind.name))
-def test_every_problem_has_an_example_of_its_kind_and_happens_somewhere(kind: problems.Kind) -> None:
+def test_every_problem_has_an_example_of_its_kind_and_happens_somewhere(kind: problems.ProblemKind) -> None:
     example = DOCUMENT["components"]["examples"][kind.name]["value"]
     OAS31Validator(schema("ProblemBody")).validate(example)
     assert (example["type"], example["status"]) == (kind.type, kind.status)

@@ -21,7 +21,7 @@ from shared.core.errors import InvalidEvent, InvalidRequest
 from shared.core.trusted_origins import TrustedOrigins
 from shared.events.chunk_message import ChunkMessage
 from shared.events.recording_files import check_event
-from shared.incidents.incidents import Attention
+from shared.incidents.incidents import Incidents
 from shared.recordings.callbacks import parse_callbacks
 from shared.recordings.start_request import parse_start
 from shared.storage.blobs import Catalog
@@ -98,7 +98,7 @@ async def taken_in(event: dict[str, Any], resource_id: str | None = None) -> tup
     intake = Intake(
         catalog,
         noted,
-        Attention(catalog, noted, now=lambda: NOW),
+        Incidents(catalog, noted, now=lambda: NOW),
         origins=TrustedOrigins(["https://*.asm.skype.com"]),
         retention=timedelta(hours=24),
         resource_id=resource_id,

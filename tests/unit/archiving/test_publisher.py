@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from azure.core.exceptions import HttpResponseError
 
-from shared.archiving.publisher import Announcer
+from shared.archiving.publisher import Publisher
 from shared.core.errors import TopicUnavailable
-from shared.incidents.incidents import Finding, Kind, _row
+from shared.incidents.incidents import Incident, IncidentKind, _row
 from shared.storage.manifest import ArchivedChunk, Manifest, MediaFile
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class Topic:
             raise self._error
         self.events.append(event)
 
-    def announcer(self, source: str = SOURCE) -> Announcer:
-        return Announcer(cast("EventGridPublisherClient", self), source)
+    def announcer(self, source: str = SOURCE) -> Publisher:
+        return Publisher(cast("EventGridPublisherClient", self), source)
 
 
 def manifest(*digests: str, **facts: Any) -> Manifest:
@@ -100,8 +100,8 @@ async def test_what_is_published_has_the_documented_fields() -> None:
     (event,) = topic.events
     archived = by_type["Recording.Archived"]
     assert set(archived["data"]) == set(event.data or ())
-    finding = Finding(
-        kind=Kind.CHUNK, identifier="x", reason="r", error="E", recording_id="r", document_id="d", prefix="p",
+    finding = Incident(
+        kind=IncidentKind.CHUNK, identifier="x", reason="r", error="E", recording_id="r", document_id="d", prefix="p",
         expires_at=datetime(2026, 11, 22, tzinfo=UTC),
     )  # fmt: skip
     table = DOCUMENT.read_text().partition("## Recording.Attention")[2]

@@ -14,7 +14,7 @@ from azure.identity import CredentialUnavailableError
 from shared.config.settings import Settings
 from shared.core.errors import SettingsError
 from shared.diagnostics.checks import APP_VERSION, CHECKS, diagnosed_by
-from shared.diagnostics.findings import Check, Diagnosis, Finding, Status, Trouble, explained, run_checks
+from shared.diagnostics.findings import Check, CheckResult, CheckStatus, Diagnosis, Trouble, explained, run_checks
 
 ROOT = Path(__file__).parents[3]
 
@@ -28,30 +28,30 @@ async def ill(_: object) -> str:
 
 
 async def doubtful(_: object) -> str:
-    raise Trouble("doubtful", "look", status=Status.WARNING)
+    raise Trouble("doubtful", "look", status=CheckStatus.WARNING)
 
 
 async def broken(_: object) -> str:
     raise KeyError("secret")
 
 
-async def statuses(*checks: Check[object]) -> dict[str, Status]:
+async def statuses(*checks: Check[object]) -> dict[str, CheckStatus]:
     return {finding.check: finding.status for finding in await run_checks(checks, object())}
 
 
 async def test_what_waits_for_something_ill_is_skipped_and_so_is_what_waits_for_that() -> None:
     found = await statuses(Check("a", ill), Check("b", well, after=("a",)), Check("c", well, after=("b",)))
-    assert found == {"a": Status.FAILED, "b": Status.SKIPPED, "c": Status.SKIPPED}
+    assert found == {"a": CheckStatus.FAILED, "b": CheckStatus.SKIPPED, "c": CheckStatus.SKIPPED}
 
 
 async def test_a_warning_keeps_nothing_from_being_checked() -> None:
     found = await statuses(Check("a", doubtful), Check("b", well, after=("a",)))
-    assert found == {"a": Status.WARNING, "b": Status.OK}
+    assert found == {"a": CheckStatus.WARNING, "b": CheckStatus.OK}
 
 
 async def test_a_check_that_breaks_is_a_finding_without_its_message() -> None:
     findings = await run_checks([Check("a", broken), Check("b", well)], object())
-    assert [finding.status for finding in findings] == [Status.FAILED, Status.OK]
+    assert [finding.status for finding in findings] == [CheckStatus.FAILED, CheckStatus.OK]
     assert "secret" not in findings[0].detail
 
 
@@ -62,30 +62,30 @@ async def test_a_check_that_takes_too_long_is_a_finding(monkeypatch: pytest.Monk
 
     monkeypatch.setattr("shared.diagnostics.findings.TIMEOUT", 0.01)
     (finding,) = await run_checks([Check("a", endless)], object())
-    assert (finding.status, finding.detail) == (Status.FAILED, "no answer within 0.01 s")
+    assert (finding.status, finding.detail) == (CheckStatus.FAILED, "no answer within 0.01 s")
 
 
 @pytest.mark.parametrize(
     ("found", "status"),
     [
-        ([Status.OK, Status.SKIPPED], "ok"),
-        ([Status.OK, Status.WARNING], "warning"),
-        ([Status.WARNING, Status.FAILED, Status.OK], "failed"),
+        ([CheckStatus.OK, CheckStatus.SKIPPED], "ok"),
+        ([CheckStatus.OK, CheckStatus.WARNING], "warning"),
+        ([CheckStatus.WARNING, CheckStatus.FAILED, CheckStatus.OK], "failed"),
     ],
 )
-def test_the_answer_is_as_good_as_the_worst_finding(found: list[Status], status: str) -> None:
-    assert Diagnosis([Finding("a", each, "") for each in found]).as_json()["status"] == status
+def test_the_answer_is_as_good_as_the_worst_finding(found: list[CheckStatus], status: str) -> None:
+    assert Diagnosis([CheckResult("a", each, "") for each in found]).as_json()["status"] == status
 
 
 def test_settings_that_are_wrong_are_all_named_and_nothing_else_is_tried() -> None:
     with pytest.raises(SettingsError) as raised:
         Settings.from_environment({"COPY_BLOCK_MIB": "0", "ARCHIVE_CONTAINER": "-"})
     first, *others = diagnosed_by(raised.value).findings
-    assert (first.check, first.status) == ("settings", Status.FAILED)
+    assert (first.check, first.status) == ("settings", CheckStatus.FAILED)
     for name in ("ACS_ENDPOINT", "ARCHIVE_STORAGE__tableServiceUri", "COPY_BLOCK_MIB", "ARCHIVE_CONTAINER"):
         assert name in first.detail
     assert [finding.check for finding in others] == [check.id for check in CHECKS[1:]]
-    assert {finding.status for finding in others} == {Status.SKIPPED}
+    assert {finding.status for finding in others} == {CheckStatus.SKIPPED}
 
 
 class Response:

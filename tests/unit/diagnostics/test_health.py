@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
     from azure.storage.queue.aio import QueueClient
 
-    from shared.recordings.acs_client import Control
+    from shared.recordings.acs_client import AcsClient
 
 
 class Dependencies:
@@ -24,7 +24,7 @@ class Dependencies:
         self.asked = 0
         self.time = 100.0
         self.health = Health(
-            cast("ContainerClient", self), cast("QueueClient", self), cast("Control", self), clock=lambda: self.time
+            cast("ContainerClient", self), cast("QueueClient", self), cast("AcsClient", self), clock=lambda: self.time
         )
 
     async def get_container_properties(self) -> None:

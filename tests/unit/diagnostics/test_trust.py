@@ -7,7 +7,7 @@ import pytest
 from shared.config.settings import DEFAULT_TRUSTED_ORIGINS
 from shared.core.trusted_origins import TrustedOrigins
 from shared.diagnostics import trust
-from shared.diagnostics.findings import Status, Trouble
+from shared.diagnostics.findings import CheckStatus, Trouble
 
 AZURE, LOCAL = "https://contoso.communication.azure.com", "http://127.0.0.1:7080"
 DEFAULT = DEFAULT_TRUSTED_ORIGINS.split(",")
@@ -35,7 +35,7 @@ def test_this_machine_is_fine_for_an_emulator_on_it(endpoint: str) -> None:
 def test_what_is_not_https_is_a_warning_in_azure(pattern: str) -> None:
     found = check([*DEFAULT, pattern], AZURE)
     assert found is not None
-    assert (found.status, pattern in found.detail) == (Status.WARNING, True)
+    assert (found.status, pattern in found.detail) == (CheckStatus.WARNING, True)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_is_not_https_is_a_warning_in_azure(pattern: str) -> None:
 def test_a_domain_where_anybody_can_have_a_host_fails(pattern: str, endpoint: str) -> None:
     found = check([*DEFAULT, "http://127.0.0.1:*", pattern], endpoint)
     assert found is not None
-    assert (found.status, pattern in found.detail) == (Status.FAILED, True)
+    assert (found.status, pattern in found.detail) == (CheckStatus.FAILED, True)
 
 
 def test_one_host_of_such_a_domain_is_the_owners_choice() -> None:
@@ -62,4 +62,4 @@ def test_one_host_of_such_a_domain_is_the_owners_choice() -> None:
 def test_trusting_none_of_the_services_hosts_fails(patterns: list[str], endpoint: str) -> None:
     found = check(patterns, endpoint)
     assert found is not None
-    assert found.status is Status.FAILED
+    assert found.status is CheckStatus.FAILED

@@ -11,7 +11,7 @@ import pytest
 from shared.core.errors import SourceChanged, SourceNotReady, SourceRefused, SourceUnavailable, UntrustedOrigin
 from shared.core.media_formats import Format
 from shared.core.trusted_origins import TrustedOrigins
-from shared.download.client import PROBE_BYTES, Source
+from shared.download.client import PROBE_BYTES, DownloadClient
 from tests.source_server import (
     HTML,
     WAV_HEAD,
@@ -28,7 +28,7 @@ from tests.source_server import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from shared.download.media_file import Media
+    from shared.download.media_file import MediaFile
 
 LIMIT = 4096
 
@@ -79,11 +79,11 @@ def naps() -> Naps:
 
 
 @pytest.fixture
-def source(session: aiohttp.ClientSession, signer: CountingSigner, naps: Naps, server: SourceServer) -> Source:
-    return Source(session, signer, TrustedOrigins([server.origin]), stall_seconds=1, sleep=naps)
+def source(session: aiohttp.ClientSession, signer: CountingSigner, naps: Naps, server: SourceServer) -> DownloadClient:
+    return DownloadClient(session, signer, TrustedOrigins([server.origin]), stall_seconds=1, sleep=naps)
 
 
-async def read_all(media: Media, start: int = 0, end: int | None = None) -> bytes:
+async def read_all(media: MediaFile, start: int = 0, end: int | None = None) -> bytes:
     reading = media.read(start, end)
     received = bytearray()
     room = memoryview(bytearray(100_000))
@@ -92,34 +92,34 @@ async def read_all(media: Media, start: int = 0, end: int | None = None) -> byte
     return bytes(received)
 
 
-async def open_all(source: Source, server: SourceServer, format_: Format | None = Format.MP4) -> bytes:
+async def open_all(source: DownloadClient, server: SourceServer, format_: Format | None = Format.MP4) -> bytes:
     async with source.open(server.url, format=format_) as media:
         return await read_all(media)
 
 
-async def test_the_first_answer_tells_size_ranges_and_format(source: Source, server: SourceServer) -> None:
+async def test_the_first_answer_tells_size_ranges_and_format(source: DownloadClient, server: SourceServer) -> None:
     async with source.open(server.url, format=Format.MP4) as media:
         assert (media.size, media.ranges, media.format) == (1_000_000, True, Format.MP4)
     assert [request.range for request in server.requests] == [f"bytes=0-{PROBE_BYTES - 1}"]
 
 
-async def test_a_file_is_read_whole_from_parts(source: Source, server: SourceServer) -> None:
+async def test_a_file_is_read_whole_from_parts(source: DownloadClient, server: SourceServer) -> None:
     assert await open_all(source, server) == server.content
     assert len(server.requests) == 2
 
 
-async def test_a_file_smaller_than_the_probe_takes_one_request(source: Source, server: SourceServer) -> None:
+async def test_a_file_smaller_than_the_probe_takes_one_request(source: DownloadClient, server: SourceServer) -> None:
     server.content = recording(PROBE_BYTES)
     assert await open_all(source, server) == server.content
     assert len(server.requests) == 1
 
 
-async def test_a_part_is_read_alone(source: Source, server: SourceServer) -> None:
+async def test_a_part_is_read_alone(source: DownloadClient, server: SourceServer) -> None:
     async with source.open(server.url, format=None) as media:
         assert await read_all(media, 500_000, 500_017) == server.content[500_000:500_017]
 
 
-async def test_a_server_without_ranges_is_read_in_one_go(source: Source, server: SourceServer) -> None:
+async def test_a_server_without_ranges_is_read_in_one_go(source: DownloadClient, server: SourceServer) -> None:
     server.ranges = False
     async with source.open(server.url, format=Format.MP4) as media:
         assert (media.size, media.ranges) == (1_000_000, False)
@@ -127,7 +127,7 @@ async def test_a_server_without_ranges_is_read_in_one_go(source: Source, server:
     assert len(server.requests) == 1
 
 
-async def test_a_server_that_says_no_length_is_read_to_the_end(source: Source, server: SourceServer) -> None:
+async def test_a_server_that_says_no_length_is_read_to_the_end(source: DownloadClient, server: SourceServer) -> None:
     server.ranges = server.says_length = False
     async with source.open(server.url, format=Format.MP4) as media:
         assert media.size is None
@@ -135,7 +135,7 @@ async def test_a_server_that_says_no_length_is_read_to_the_end(source: Source, s
         assert media.size == 1_000_000
 
 
-async def test_a_200_with_content_range_counts_as_a_part(source: Source, server: SourceServer) -> None:
+async def test_a_200_with_content_range_counts_as_a_part(source: DownloadClient, server: SourceServer) -> None:
     server.faults.append(Overrides({}, status=200))
     async with source.open(server.url, format=Format.MP4) as media:
         assert (media.size, media.ranges) == (1_000_000, True)
@@ -143,7 +143,7 @@ async def test_a_200_with_content_range_counts_as_a_part(source: Source, server:
 
 
 async def test_a_server_that_does_not_tell_the_whole_size_is_read_to_the_end(
-    source: Source, server: SourceServer
+    source: DownloadClient, server: SourceServer
 ) -> None:
     server.content = recording(PROBE_BYTES + 1000)
     server.faults += [
@@ -153,14 +153,14 @@ async def test_a_server_that_does_not_tell_the_whole_size_is_read_to_the_end(
     assert await open_all(source, server) == server.content
 
 
-async def test_bodies_are_asked_for_plain(source: Source, server: SourceServer) -> None:
+async def test_bodies_are_asked_for_plain(source: DownloadClient, server: SourceServer) -> None:
     await open_all(source, server)
     assert {request.headers["Accept-Encoding"] for request in server.requests} == {"identity"}
 
 
 @pytest.mark.parametrize("fault", [Cuts(1000), Cuts(PROBE_BYTES - 1), Stalls(70_000)])
 async def test_a_broken_part_is_asked_for_again_from_where_it_broke(
-    source: Source, server: SourceServer, fault: Cuts | Stalls
+    source: DownloadClient, server: SourceServer, fault: Cuts | Stalls
 ) -> None:
     server.faults += [None, fault]
     async with source.open(server.url, format=Format.MP4) as media:
@@ -170,7 +170,7 @@ async def test_a_broken_part_is_asked_for_again_from_where_it_broke(
 
 
 async def test_a_break_without_ranges_is_mended_by_passing_over_what_was_read(
-    source: Source, server: SourceServer
+    source: DownloadClient, server: SourceServer
 ) -> None:
     server.ranges = False
     server.faults += [Cuts(400_000), Cuts(500_000)]
@@ -180,20 +180,24 @@ async def test_a_break_without_ranges_is_mended_by_passing_over_what_was_read(
 @pytest.mark.parametrize(
     "fault", [Refuses(), Answers(401), Answers(403), Answers(500), Answers(503), Answers(200, HTML)]
 )
-async def test_a_sporadic_refusal_of_a_part_is_got_over(source: Source, server: SourceServer, fault: Answers) -> None:
+async def test_a_sporadic_refusal_of_a_part_is_got_over(
+    source: DownloadClient, server: SourceServer, fault: Answers
+) -> None:
     if isinstance(fault, Answers) and fault.body:
         fault = Answers(fault.status, fault.body, {"Content-Type": "text/html"})
     server.faults += [None, fault, Answers(400, HTML)]
     assert await open_all(source, server) == server.content
 
 
-async def test_the_wait_that_the_service_names_is_kept(source: Source, server: SourceServer, naps: Naps) -> None:
+async def test_the_wait_that_the_service_names_is_kept(
+    source: DownloadClient, server: SourceServer, naps: Naps
+) -> None:
     server.faults += [Answers(429, headers={"Retry-After": "7"})]
     await open_all(source, server)
     assert naps.taken == [7]
 
 
-async def test_a_long_wait_goes_back_to_the_queue(source: Source, server: SourceServer, naps: Naps) -> None:
+async def test_a_long_wait_goes_back_to_the_queue(source: DownloadClient, server: SourceServer, naps: Naps) -> None:
     server.faults += [Answers(503, headers={"Retry-After": "300"})]
     with pytest.raises(SourceUnavailable) as failure:
         await open_all(source, server)
@@ -201,7 +205,9 @@ async def test_a_long_wait_goes_back_to_the_queue(source: Source, server: Source
     assert not naps.taken
 
 
-async def test_a_service_that_stays_away_is_given_up_for_now(source: Source, server: SourceServer, naps: Naps) -> None:
+async def test_a_service_that_stays_away_is_given_up_for_now(
+    source: DownloadClient, server: SourceServer, naps: Naps
+) -> None:
     server.faults += [None, *[Refuses()] * 20]
     with pytest.raises(SourceUnavailable):
         await open_all(source, server)
@@ -209,7 +215,9 @@ async def test_a_service_that_stays_away_is_given_up_for_now(source: Source, ser
     assert len(naps.taken) == 4
 
 
-async def test_the_caller_is_told_that_the_service_wants_to_be_spared(source: Source, server: SourceServer) -> None:
+async def test_the_caller_is_told_that_the_service_wants_to_be_spared(
+    source: DownloadClient, server: SourceServer
+) -> None:
     told: list[float | None] = []
     server.faults += [None, Answers(429, headers={"Retry-After": "2"}), Answers(500)]
     async with source.open(server.url, format=None) as media:
@@ -221,7 +229,7 @@ async def test_the_caller_is_told_that_the_service_wants_to_be_spared(source: So
 
 @pytest.mark.parametrize("status", [404, 410])
 async def test_a_file_that_is_not_there_is_told_at_once(
-    source: Source, server: SourceServer, naps: Naps, status: int
+    source: DownloadClient, server: SourceServer, naps: Naps, status: int
 ) -> None:
     server.faults += [Answers(status, HTML)]
     with pytest.raises(SourceRefused) as failure:
@@ -244,14 +252,14 @@ async def test_a_file_that_is_not_there_is_told_at_once(
     ],
 )
 async def test_what_is_no_file_yet_is_told_from_one(
-    source: Source, server: SourceServer, fault: Answers, words: str
+    source: DownloadClient, server: SourceServer, fault: Answers, words: str
 ) -> None:
     server.faults.append(fault)
     with pytest.raises(SourceNotReady, match=words):
         await open_all(source, server)
 
 
-async def test_without_an_announced_format_any_known_one_will_do(source: Source, server: SourceServer) -> None:
+async def test_without_an_announced_format_any_known_one_will_do(source: DownloadClient, server: SourceServer) -> None:
     server.content = WAV_HEAD + bytes(1000)
     async with source.open(server.url, format=None) as media:
         assert media.format is Format.WAV
@@ -268,21 +276,21 @@ async def test_without_an_announced_format_any_known_one_will_do(source: Source,
     ],
 )
 async def test_headers_that_contradict_one_another_are_not_believed(
-    source: Source, server: SourceServer, headers: dict[str, str]
+    source: DownloadClient, server: SourceServer, headers: dict[str, str]
 ) -> None:
     server.faults += [Overrides(headers)] * 5
     with pytest.raises(SourceUnavailable):
         await open_all(source, server)
 
 
-async def test_another_size_on_the_way_is_a_changed_file(source: Source, server: SourceServer) -> None:
+async def test_another_size_on_the_way_is_a_changed_file(source: DownloadClient, server: SourceServer) -> None:
     async with source.open(server.url, format=Format.MP4) as media:
         server.content = recording(1_000_001)
         with pytest.raises(SourceChanged):
             await read_all(media, 500_000)
 
 
-async def test_another_etag_on_the_way_is_a_changed_file(source: Source, server: SourceServer) -> None:
+async def test_another_etag_on_the_way_is_a_changed_file(source: DownloadClient, server: SourceServer) -> None:
     server.etag = '"one"'
     async with source.open(server.url, format=Format.MP4) as media:
         server.etag = '"two"'
@@ -290,7 +298,7 @@ async def test_another_etag_on_the_way_is_a_changed_file(source: Source, server:
             await read_all(media, 500_000)
 
 
-async def test_a_file_that_became_shorter_is_a_changed_file(source: Source, server: SourceServer) -> None:
+async def test_a_file_that_became_shorter_is_a_changed_file(source: DownloadClient, server: SourceServer) -> None:
     async with source.open(server.url, format=Format.MP4) as media:
         server.content = recording(400_000)
         with pytest.raises(SourceChanged):
@@ -299,7 +307,7 @@ async def test_a_file_that_became_shorter_is_a_changed_file(source: Source, serv
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_each_redirect_hop_is_signed_anew(
-    source: Source, server: SourceServer, signer: CountingSigner, status: int
+    source: DownloadClient, server: SourceServer, signer: CountingSigner, status: int
 ) -> None:
     async with SourceServer(server.content) as other:
         source._origins = TrustedOrigins([server.origin, other.origin])
@@ -316,7 +324,7 @@ async def test_each_redirect_hop_is_signed_anew(
 
 
 async def test_a_place_that_was_redirected_to_and_fails_is_left_for_the_files_own_address(
-    source: Source, server: SourceServer
+    source: DownloadClient, server: SourceServer
 ) -> None:
     async with SourceServer(server.content) as other:
         source._origins = TrustedOrigins([server.origin, other.origin])
@@ -326,7 +334,7 @@ async def test_a_place_that_was_redirected_to_and_fails_is_left_for_the_files_ow
 
 
 async def test_nothing_is_signed_for_a_redirect_to_an_untrusted_origin(
-    source: Source, server: SourceServer, signer: CountingSigner
+    source: DownloadClient, server: SourceServer, signer: CountingSigner
 ) -> None:
     async with SourceServer(server.content) as other:
         server.faults.append(Answers(302, headers={"Location": other.url}))
@@ -337,7 +345,7 @@ async def test_nothing_is_signed_for_a_redirect_to_an_untrusted_origin(
 
 
 async def test_nothing_is_signed_when_a_part_is_redirected_to_an_untrusted_origin(
-    source: Source, server: SourceServer, signer: CountingSigner
+    source: DownloadClient, server: SourceServer, signer: CountingSigner
 ) -> None:
     async with SourceServer(server.content) as other:
         server.faults += [None, Answers(307, headers={"Location": other.url})]
@@ -348,14 +356,14 @@ async def test_nothing_is_signed_when_a_part_is_redirected_to_an_untrusted_origi
         assert not other.requests
 
 
-async def test_redirects_in_a_circle_end(source: Source, server: SourceServer, signer: CountingSigner) -> None:
+async def test_redirects_in_a_circle_end(source: DownloadClient, server: SourceServer, signer: CountingSigner) -> None:
     server.faults += [Answers(302, headers={"Location": "/again"})] * 50
     with pytest.raises(SourceUnavailable, match="redirects more than"):
         await source.read(server.url, limit=LIMIT)
     assert len(signer.signed) <= 25
 
 
-async def test_an_untrusted_address_is_not_asked(source: Source, signer: CountingSigner) -> None:
+async def test_an_untrusted_address_is_not_asked(source: DownloadClient, signer: CountingSigner) -> None:
     with pytest.raises(UntrustedOrigin):
         await source.read("http://127.0.0.1:1/x", limit=LIMIT)
     with pytest.raises(UntrustedOrigin):
@@ -363,20 +371,22 @@ async def test_an_untrusted_address_is_not_asked(source: Source, signer: Countin
     assert not signer.signed
 
 
-async def test_a_small_file_is_read_as_it_was_served(source: Source, server: SourceServer) -> None:
+async def test_a_small_file_is_read_as_it_was_served(source: DownloadClient, server: SourceServer) -> None:
     server.content = b'{\r\n  "chunkIndex": 0\r\n}\r\n'
     assert await source.read(server.url, limit=LIMIT) == server.content
 
 
 @pytest.mark.parametrize("content", [b"", HTML, b'{"cut": ', b'{"long": "' + b"x" * LIMIT + b'"}'])
-async def test_a_small_file_that_is_none_is_not_ready(source: Source, server: SourceServer, content: bytes) -> None:
+async def test_a_small_file_that_is_none_is_not_ready(
+    source: DownloadClient, server: SourceServer, content: bytes
+) -> None:
     server.content = content
     server.ranges = False
     with pytest.raises(SourceNotReady):
         await source.read(server.url, limit=LIMIT)
 
 
-async def test_a_cut_small_file_is_read_again(source: Source, server: SourceServer) -> None:
+async def test_a_cut_small_file_is_read_again(source: DownloadClient, server: SourceServer) -> None:
     server.content = b'{"chunkIndex": 0, "more": "of it"}'
     server.faults += [Cuts(10), Answers(503)]
     assert await source.read(server.url, limit=LIMIT) == server.content
@@ -384,33 +394,33 @@ async def test_a_cut_small_file_is_read_again(source: Source, server: SourceServ
 
 @pytest.mark.parametrize("status", [200, 202, 204, 404, 410])
 async def test_deleting_counts_a_file_that_is_gone_as_deleted(
-    source: Source, server: SourceServer, status: int
+    source: DownloadClient, server: SourceServer, status: int
 ) -> None:
     server.faults.append(Answers(status))
     await source.delete(server.url)
     assert [request.method for request in server.requests] == ["DELETE"]
 
 
-async def test_a_service_that_never_answers_is_asked_again(source: Source, server: SourceServer) -> None:
+async def test_a_service_that_never_answers_is_asked_again(source: DownloadClient, server: SourceServer) -> None:
     server.faults.append(Hangs())
     assert await open_all(source, server) == server.content
     assert len(server.requests) == 3
 
 
-async def test_a_page_in_answer_to_a_deletion_is_none(source: Source, server: SourceServer) -> None:
+async def test_a_page_in_answer_to_a_deletion_is_none(source: DownloadClient, server: SourceServer) -> None:
     server.faults.append(Answers(200, HTML, {"Content-Type": "text/html"}))
     with pytest.raises(SourceNotReady, match="page"):
         await source.delete(server.url)
 
 
-async def test_a_refused_deletion_is_told(source: Source, server: SourceServer) -> None:
+async def test_a_refused_deletion_is_told(source: DownloadClient, server: SourceServer) -> None:
     server.faults.append(Answers(403))
     with pytest.raises(SourceRefused):
         await source.delete(server.url)
 
 
 async def test_an_opened_file_that_nobody_reads_leaves_no_connection(
-    source: Source, server: SourceServer, session: aiohttp.ClientSession
+    source: DownloadClient, server: SourceServer, session: aiohttp.ClientSession
 ) -> None:
     async with source.open(server.url, format=None):
         pass

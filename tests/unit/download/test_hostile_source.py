@@ -15,7 +15,7 @@ from yarl import URL
 from shared.core.errors import SourceNotReady, SourceUnavailable, UntrustedOrigin
 from shared.core.limits import MOST_PARTICIPANTS
 from shared.core.trusted_origins import TrustedOrigins
-from shared.download.client import Source
+from shared.download.client import DownloadClient
 from shared.events.metadata_file import METADATA_LIMIT, parse_metadata
 from shared.storage.manifest import ArchivedChunk, Manifest
 from tests.source_server import Answers, SourceServer
@@ -45,7 +45,7 @@ async def read(session: aiohttp.ClientSession, body: bytes, **headers: str) -> b
 
     async with SourceServer() as server:
         server.faults.extend(Answers(200, body, headers) for _ in range(10))
-        source = Source(session, NoSigner(), TrustedOrigins(["http://127.0.0.1:*"]), sleep=at_once)
+        source = DownloadClient(session, NoSigner(), TrustedOrigins(["http://127.0.0.1:*"]), sleep=at_once)
         return await source.read(server.url, limit=METADATA_LIMIT)
 
 

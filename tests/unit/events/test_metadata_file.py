@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import SourceNotReady
-from shared.events.metadata_file import Participant, parse_metadata
+from shared.events.metadata_file import ChunkParticipant, parse_metadata
 
 PAYLOADS = Path(__file__).parents[2] / "payloads"
 json_values = st.recursive(
@@ -24,7 +24,7 @@ def test_a_real_file_is_read() -> None:
     assert metadata.start_time == "2026-11-20T09:00:03.949701Z"
     assert metadata.duration_ms == 76440
     assert (metadata.content_type, metadata.channel_type, metadata.format) == ("audioVideo", "mixed", "mp4")
-    assert metadata.participants == (Participant("8:acs:1ba99ba1_alice"), Participant("8:acs:1ba99ba1_bob"))
+    assert metadata.participants == (ChunkParticipant("8:acs:1ba99ba1_alice"), ChunkParticipant("8:acs:1ba99ba1_bob"))
 
 
 def test_swapped_types_are_put_where_they_belong() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from infra.checks.bicep import BicepFile, at, string, text
 from shared.core import log
-from shared.incidents.incidents import Attention, Finding, Kind
+from shared.incidents.incidents import Incident, IncidentKind, Incidents
 from tests.unit.recording_parts import NOW, Parts
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def queries() -> dict[str, str]:
     return found
 
 
-async def raised(caplog: pytest.LogCaptureFixture, finding: Finding) -> logging.LogRecord:
+async def raised(caplog: pytest.LogCaptureFixture, finding: Incident) -> logging.LogRecord:
     parts = Parts()
-    attention = Attention(NoEvidence(), parts.ledger, now=lambda: NOW)  # type: ignore[arg-type] # stands in for it
+    attention = Incidents(NoEvidence(), parts.ledger, now=lambda: NOW)  # type: ignore[arg-type] # stands in for it
     with caplog.at_level(logging.INFO, "archiver"), log.fields(eventId="e", documentId="bound"):
         await attention.report(finding)
     return next(record for record in caplog.records if record.getMessage().startswith("attention.raised"))
@@ -64,8 +64,8 @@ async def test_a_finding_is_read_from_the_line_that_raises_it(source: str, caplo
     workbook = {item["name"]: item for item in json.loads((INFRA / "workbook.json").read_text())["items"]}
     query = variable("findings") if source == "alerts" else workbook["attention"]["content"]["query"]
     until = NOW.replace(hour=12, minute=30)
-    finding = Finding(
-        kind=Kind.DEAD_LETTER,
+    finding = Incident(
+        kind=IncidentKind.DEAD_LETTER,
         identifier="a/b",
         reason='it says "no"',
         error="Expired",
@@ -104,7 +104,7 @@ def test_a_consent_that_could_not_be_kept_calls_somebody() -> None:
 
 def test_a_call_that_is_not_recorded_never_nears_a_deadline() -> None:
     """The service has nothing of it that it could delete; without an expiry its age would count."""
-    assert f"Kind != '{Kind.CALL}'" in variable("deadlineQuery")
+    assert f"Kind != '{IncidentKind.CALL}'" in variable("deadlineQuery")
 
 
 def test_the_page_says_after_how_many_failures_a_message_is_poisoned() -> None:
@@ -115,9 +115,9 @@ def test_the_page_says_after_how_many_failures_a_message_is_poisoned() -> None:
 
 def test_the_pages_name_every_kind_of_finding_and_no_other() -> None:
     table = section_of(OPERATIONS.read_text(), "attention-open").partition("| `error` |")[0]
-    assert set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)) - {"kind"} == set(Kind)
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)) - {"kind"} == set(IncidentKind)
     [row] = re.findall(r"^\| `kind` \| string \| (.+);", EVENTS.read_text(), re.MULTILINE)
-    assert set(re.findall(r"`([a-z-]+)`", row)) == set(Kind)
+    assert set(re.findall(r"`([a-z-]+)`", row)) == set(IncidentKind)
 
 
 def section_of(page: str, heading: str) -> str:

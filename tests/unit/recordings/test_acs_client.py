@@ -11,7 +11,7 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
 from shared.core.errors import ServiceError
 from shared.recordings import acs_client
-from shared.recordings.acs_client import Control, Repeatability
+from shared.recordings.acs_client import AcsClient, Repeatability
 from shared.recordings.start_request import parse_start
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def refused(status: int, **headers: str) -> HttpResponseError:
     return HttpResponseError(response=response)
 
 
-def controlled(*outcomes: Any) -> tuple[Client, Control]:
+def controlled(*outcomes: Any) -> tuple[Client, AcsClient]:
     client = Client(*outcomes)
-    return client, Control(cast("CallAutomationClient", client))
+    return client, AcsClient(cast("CallAutomationClient", client))
 
 
 async def test_all_tries_of_a_start_carry_the_same_identity(monkeypatch: pytest.MonkeyPatch) -> None:

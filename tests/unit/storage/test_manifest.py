@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.events.metadata_file import ChunkMetadata, Participant
+from shared.events.metadata_file import ChunkMetadata, ChunkParticipant
 from shared.events.recording_files import Chunk, RecordingFiles
-from shared.storage.manifest import ArchivedChunk, Manifest, MediaFile, MetadataFile, Status
+from shared.storage.manifest import ArchivedChunk, Manifest, ManifestStatus, MediaFile, MetadataFile
 
 START = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
@@ -64,7 +64,7 @@ METADATA = ChunkMetadata(
     content_type="audioVideo",
     channel_type="mixed",
     format="mp4",
-    participants=(Participant("8:acs:b"), Participant("8:acs:a")),
+    participants=(ChunkParticipant("8:acs:b"), ChunkParticipant("8:acs:a")),
 )
 
 type Step = tuple[str, tuple[int, ...]]
@@ -99,7 +99,7 @@ def test_any_order_and_repetition_gives_the_same_manifest(count: int, data: st.D
     manifest = apply(manifest, steps(count)[0], count)
     assert manifest == expected
     assert manifest.to_json() == expected.to_json()
-    assert manifest.status is Status.COMPLETE
+    assert manifest.status is ManifestStatus.COMPLETE
 
 
 @given(st.integers(1, 5), st.data())
@@ -108,25 +108,25 @@ def test_it_is_complete_only_when_all_is_in(count: int, data: st.DataObject) -> 
     manifest = Manifest()
     for step in data.draw(st.permutations([step for step in steps(count) if step != missing])):
         manifest = apply(manifest, step, count)
-    assert manifest.status is Status.PARTIAL
+    assert manifest.status is ManifestStatus.PARTIAL
 
 
 def test_a_gap_in_the_indexes_is_not_complete() -> None:
     manifest = Manifest()
     for index in (0, 2):
         manifest = manifest.announced(files([chunk(index, 3)])).archived(archived(index, 3), METADATA)
-    assert manifest.status is Status.PARTIAL
+    assert manifest.status is ManifestStatus.PARTIAL
 
 
 def test_a_last_chunk_that_another_must_follow_is_not_complete() -> None:
     manifest = Manifest().announced(files([chunk(0, 2)])).archived(archived(0, 2), METADATA)
-    assert manifest.status is Status.PARTIAL
+    assert manifest.status is ManifestStatus.PARTIAL
 
 
 def test_a_late_announcement_opens_the_recording_again() -> None:
     manifest = Manifest().announced(files([chunk(0, 1)])).archived(archived(0, 1), METADATA)
-    assert manifest.status is Status.COMPLETE
-    assert manifest.announced(files([chunk(1, 2)])).status is Status.PARTIAL
+    assert manifest.status is ManifestStatus.COMPLETE
+    assert manifest.announced(files([chunk(1, 2)])).status is ManifestStatus.PARTIAL
 
 
 def test_the_first_document_keeps_its_index() -> None:
@@ -185,7 +185,9 @@ def test_fields_of_a_later_version_survive_a_change() -> None:
 
 
 def test_unmixed_channels_are_kept() -> None:
-    metadata = ChunkMetadata(None, None, None, None, None, None, None, (Participant("b", 0), Participant("a", 1)))
+    metadata = ChunkMetadata(
+        None, None, None, None, None, None, None, (ChunkParticipant("b", 0), ChunkParticipant("a", 1))
+    )
     manifest = Manifest().archived(archived(0, 1), metadata)
     assert json.loads(manifest.to_json())["participants"] == [
         {"participantId": "a", "channel": 1},

@@ -14,14 +14,14 @@ blueprint = func.Blueprint()
 @problems_answered
 async def list_attention(req: func.HttpRequest) -> func.HttpResponse:
     """List the findings, the loudest first."""
-    return answer(200, {"findings": await services().attention.loudest_first()})
+    return answer(200, {"findings": await services().incidents.loudest_first()})
 
 
 @blueprint.route("attention/{id}", methods=["DELETE"])
 @problems_answered
 async def settle_attention(req: func.HttpRequest) -> func.HttpResponse:
     """Take a finding off the list."""
-    settled = await services().attention.settle(unquote(req.route_params["id"]))
+    settled = await services().incidents.settle(unquote(req.route_params["id"]))
     return answer(200, {"settled": settled})
 
 
@@ -29,5 +29,5 @@ async def settle_attention(req: func.HttpRequest) -> func.HttpResponse:
 @problems_answered
 async def retry_attention(req: func.HttpRequest) -> func.HttpResponse:
     """Put the work of a finding back."""
-    retried = await services().rework.retry(unquote(req.route_params["id"]))
+    retried = await services().manual_retry.retry(unquote(req.route_params["id"]))
     return answer(202, retried.as_json())

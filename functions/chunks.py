@@ -10,4 +10,4 @@ blueprint = func.Blueprint()
 @blueprint.queue_trigger(arg_name="message", queue_name=QUEUE, connection=STORAGE_CONNECTION)
 async def archive_chunk(message: func.QueueMessage) -> None:
     """Archive the chunk; an error puts the message back into the queue."""
-    await services().archive.archive(message.get_body().decode())
+    await services().chunk_archiver.take(message.get_body().decode())

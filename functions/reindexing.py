@@ -13,5 +13,5 @@ blueprint = func.Blueprint()
 async def reindex_ledger(req: func.HttpRequest) -> func.HttpResponse:
     """Put back what the blobs know, a page at a time."""
     asked = {name: req.params.get(name) for name in ("since", "cursor", "limit")}
-    report = await services().reindexing.step(**asked)
+    report = await services().reindex.step(**asked)
     return answer(200, report.model_dump(mode="json", by_alias=True))

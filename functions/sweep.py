@@ -10,4 +10,4 @@ blueprint = func.Blueprint()
 @blueprint.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
 async def sweep(timer: func.TimerRequest) -> None:
     """Sweep the archive."""
-    await services().recovery.sweep()
+    await services().sweep.sweep()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from azure.data.tables.aio import TableServiceClient
     from azure.eventgrid.aio import EventGridPublisherClient
     from azure.identity.aio import DefaultAzureCredential
-    from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+    from azure.storage.blob.aio import BlobServiceClient
     from azure.storage.queue.aio import QueueServiceClient
 
     from shared.archiving.chunk_archiver import ChunkArchiver
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from shared.diagnostics.probes import Surroundings
     from shared.download.signing import Signer
     from shared.incidents.incidents import Incidents
+    from shared.incidents.restoration import Restoration
     from shared.recordings.acs_client import AcsClient
     from shared.recordings.auto_record import AutoRecord
     from shared.recordings.callbacks import Callbacks
@@ -45,10 +46,15 @@ if TYPE_CHECKING:
     from shared.recordings.service import Recordings
     from shared.recovery.manual_retry import ManualRetry
     from shared.recovery.reindex import Reindex
+    from shared.recovery.replay import Replay
+    from shared.recovery.stalled_recordings import StalledRecordings
     from shared.recovery.sweep import Sweep
-    from shared.storage.blobs import Catalog
+    from shared.storage.archive import Archive
+    from shared.storage.chunk_queue import ChunkQueue
+    from shared.storage.claims import Claims
     from shared.storage.ledger import Ledger
-    from shared.storage.places import Places
+    from shared.storage.places import RecordingPlaces
+    from shared.storage.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 """The app's root, where function_app.py is."""
@@ -101,118 +107,126 @@ class Services:
         from shared.archiving.intake import Intake
 
         return Intake(
-            self._catalog,
+            self._archive,
             self._ledger,
-            self.attention,
+            self.incidents,
             origins=self.settings.trusted_origins,
-            retention=timedelta(hours=self.settings.retention_hours),
+            retention=self._retention,
             resource_id=self.settings.resource_id,
         )
 
     @cached_property
-    def archive(self) -> ChunkArchiver:
-        """What copies chunks."""
+    def chunk_archiver(self) -> ChunkArchiver:
+        """What archives chunks."""
         from shared.archiving.chunk_archiver import ChunkArchiver
+        from shared.archiving.chunk_files import ChunkFiles
+        from shared.archiving.chunk_retries import ChunkRetries
         from shared.archiving.source_deletion import Completion
         from shared.download.client import DownloadClient
-        from shared.storage.chunk_queue import ChunkQueue
         from shared.upload.copier import Copier
 
         settings = self.settings
         source = DownloadClient(self._session, self._signer, settings.trusted_origins)
+        copier = Copier(block_mib=settings.block_mib, concurrency=settings.concurrency)
         return ChunkArchiver(
-            self._container,
-            catalog=self._catalog,
-            ledger=self._ledger,
-            attention=self.attention,
-            queue=ChunkQueue(self._queue_service, QUEUE),
-            source=source,
-            transfer=Copier(block_mib=settings.block_mib, concurrency=settings.concurrency),
+            self._archive,
+            ChunkFiles(self._archive, self._ledger, source, copier),
+            ChunkRetries(
+                self._chunk_queue, self._ledger, self.incidents, first=timedelta(seconds=settings.retry_seconds)
+            ),
             completion=Completion(
-                self._catalog,
+                self._archive,
                 self.verification,
                 source,
-                announcer=self.announcer,
+                publisher=self.publisher,
                 delete_sources=settings.delete_source,
             ),
-            first_retry=timedelta(seconds=settings.retry_seconds),
         )
 
     @cached_property
-    def attention(self) -> Incidents:
-        """What keeps the operator's list."""
+    def incidents(self) -> Incidents:
+        """What an operator must look at."""
+        from shared.incidents.evidence_blobs import EvidenceBlobs
         from shared.incidents.incidents import Incidents
 
-        announcer = self.announcer
-        return Incidents(self._catalog, self._ledger, announce=announcer.attention if announcer else None)
+        publish = self.publisher.attention if self.publisher else None
+        return Incidents(EvidenceBlobs(self._archive.blobs), self._claims, announce=publish)
 
     @cached_property
-    def announcer(self) -> Publisher | None:
+    def publisher(self) -> Publisher | None:
         """What publishes the archive's own events; None where no topic is set."""
         topic = self.settings.topic
         if topic is None:
             return None
         from shared.archiving.publisher import Publisher
 
-        return Publisher(self._topic, self._container.url.partition("?")[0])
+        return Publisher(self._topic, self._archive.container.url.partition("?")[0])
 
     @cached_property
     def verification(self) -> Verification:
         """What reads recordings back."""
         from shared.archiving.verification import Verification
 
-        return Verification(self._container, self._catalog, self._places)
+        return Verification(self._archive, self._places)
 
     @cached_property
     def listing(self) -> Listing:
         """What lists the archive."""
         from shared.catalogue.listing import Listing
 
-        return Listing(self._container, self._catalog, self._places)
+        return Listing(self._archive, self._places)
 
     @cached_property
-    def reindexing(self) -> Reindex:
+    def reindex(self) -> Reindex:
         """What makes the ledger again."""
         from shared.recovery.reindex import Reindex
 
-        return Reindex(
-            self._container,
-            catalog=self._catalog,
-            ledger=self._ledger,
-            attention=self.attention,
-            listing=self.listing,
-            retention=timedelta(hours=self.settings.retention_hours),
-        )
+        return Reindex(self._archive, self._ledger, self._restoration, listing=self.listing, retention=self._retention)
 
     @cached_property
-    def recovery(self) -> Sweep:
-        """What finds and mends what did not go its way."""
+    def sweep(self) -> Sweep:
+        """What finds and fixes what failed or was lost."""
+        from shared.recovery.silent_recordings import SilentRecordings
         from shared.recovery.sweep import Sweep
+        from shared.recovery.undelivered import DeadLetterReplay, PoisonQueue
+        from shared.recovery.upkeep import Upkeep
         from shared.storage.chunk_queue import ChunkQueue
         from shared.storage.dead_letters import DeadLetters
 
-        settings = self.settings
+        dead_letters = DeadLetters(self._blob_service.get_container_client(self.settings.dead_letter_container))
+        upkeep = Upkeep(
+            self._ledger, self._claims, self.incidents, restoration=self._restoration, stalled=self._stalled,
+            dead_letters=dead_letters,
+        )  # fmt: skip
+        silent = SilentRecordings(
+            self._ledger, self.acs, self.incidents, retention=self._retention, expected_event=self._expected_event
+        )
+        poison = ChunkQueue(self._queue_service, f"{QUEUE}-poison")
         return Sweep(
-            catalog=self._catalog,
-            ledger=self._ledger,
-            attention=self.attention,
-            intake=self.intake,
-            calls=self.auto_record,
-            control=self.control,
-            queue=ChunkQueue(self._queue_service, QUEUE),
-            poison=ChunkQueue(self._queue_service, f"{QUEUE}-poison"),
-            dead_letters=DeadLetters(self._blob_service.get_container_client(settings.dead_letter_container)),
-            retention=timedelta(hours=settings.retention_hours),
-            expected_event=timedelta(minutes=settings.expected_event_minutes),
+            {
+                "put_back_what_is_missing": upkeep.put_back_what_is_missing,
+                "replay_dead_letters": DeadLetterReplay(dead_letters, self._replay, self.incidents).replay_all,
+                "drain_poison_queue": PoisonQueue(poison, self._chunk_queue, self.incidents).drain,
+                "drive_partial_recordings": self._stalled.drive_all,
+                "look_for_silent_recordings": silent.look_for_all,
+                "settle_what_is_resolved": upkeep.settle_what_is_resolved,
+                "report_what_grew": upkeep.report_what_grew,
+                "drop_what_is_old": upkeep.drop_what_is_old,
+            }
         )
 
-    @property
-    def rework(self) -> ManualRetry:
-        """What puts the work of findings back."""
-        return self.recovery.rework
+    @cached_property
+    def manual_retry(self) -> ManualRetry:
+        """What puts the work of incidents back."""
+        from shared.recovery.manual_retry import ManualRetry
+
+        return ManualRetry(
+            self._archive, self._ledger, self.incidents, replay=self._replay, stalled=self._stalled,
+            queue=self._chunk_queue, restoration=self._restoration,
+        )  # fmt: skip
 
     @cached_property
-    def control(self) -> AcsClient:
+    def acs(self) -> AcsClient:
         """What starts and stops recordings."""
         from shared.recordings.reporting_client import ReportingClient
 
@@ -223,13 +237,13 @@ class Services:
         """What starts recordings, stops them, and knows their state."""
         from shared.recordings.service import Recordings
 
-        retention = timedelta(hours=self.settings.retention_hours)
         return Recordings(
-            self.control,
+            self.acs,
             self._ledger,
-            self._catalog,
+            self._claims,
+            self._archive,
             self._places,
-            retention=retention,
+            retention=self._retention,
             require_consent=self.settings.require_consent,
         )
 
@@ -238,7 +252,7 @@ class Services:
         """What takes the service's reports of recordings' states."""
         from shared.recordings.callbacks import Callbacks
 
-        return Callbacks(self._ledger, self.settings.public_base_url)
+        return Callbacks(self._ledger, self._claims, self.settings.public_base_url)
 
     @cached_property
     def auto_record(self) -> AutoRecord:
@@ -247,7 +261,8 @@ class Services:
 
         return AutoRecord(
             self._ledger,
-            self.attention,
+            self._claims,
+            self.incidents,
             self.recordings,
             self.policy,
             resource_id=self.settings.resource_id,
@@ -258,7 +273,7 @@ class Services:
         """What tells which dependency cannot be reached."""
         from shared.diagnostics.health import Health
 
-        return Health(self._container, self._queue_service.get_queue_client(QUEUE), self.control)
+        return Health(self._archive.container, self._queue_service.get_queue_client(QUEUE), self.acs)
 
     @cached_property
     def surroundings(self) -> Surroundings:
@@ -267,11 +282,11 @@ class Services:
 
         return Surroundings(
             settings=self.settings,
-            container=self._container,
+            container=self._archive.container,
             queue=lambda: self._queue_service.get_queue_client(QUEUE),
             poison_queue=lambda: self._queue_service.get_queue_client(f"{QUEUE}-poison"),
             table=lambda: self._table_service.get_table_client("diagnostics"),
-            control=self.control,
+            control=self.acs,
             session=self._session,
         )
 
@@ -282,10 +297,10 @@ class Services:
                 await getattr(self, name).close()
 
     @cached_property
-    def _places(self) -> Places:
-        from shared.storage.places import Places
+    def _places(self) -> RecordingPlaces:
+        from shared.storage.places import RecordingPlaces
 
-        return Places(self._container, self._ledger)
+        return RecordingPlaces(self._archive.container, self._ledger)
 
     @cached_property
     def _topic(self) -> EventGridPublisherClient:
@@ -302,20 +317,64 @@ class Services:
         )
 
     @property
-    def _container(self) -> ContainerClient:
-        return self._blob_service.get_container_client(self.settings.container)
+    def _retention(self) -> timedelta:
+        return timedelta(hours=self.settings.retention_hours)
+
+    @property
+    def _expected_event(self) -> timedelta:
+        return timedelta(minutes=self.settings.expected_event_minutes)
 
     @cached_property
-    def _catalog(self) -> Catalog:
-        from shared.storage.blobs import Catalog
+    def _archive(self) -> Archive:
+        from shared.storage.archive import Archive
 
-        return Catalog(self._container)
+        return Archive(self._blob_service.get_container_client(self.settings.container))
+
+    @cached_property
+    def _chunk_queue(self) -> ChunkQueue:
+        from shared.storage.chunk_queue import ChunkQueue
+
+        return ChunkQueue(self._queue_service, QUEUE)
+
+    @cached_property
+    def _table(self) -> Table:
+        from shared.storage.ledger import TABLE
+        from shared.storage.table import Table
+
+        return Table(self._table_service.get_table_client(TABLE))
 
     @cached_property
     def _ledger(self) -> Ledger:
-        from shared.storage.ledger import TABLE, Ledger
+        from shared.storage.ledger import Ledger
 
-        return Ledger(self._table_service.get_table_client(TABLE))
+        return Ledger(self._table)
+
+    @cached_property
+    def _claims(self) -> Claims:
+        from shared.storage.claims import Claims
+
+        return Claims(self._table)
+
+    @cached_property
+    def _restoration(self) -> Restoration:
+        from shared.incidents.restoration import Restoration
+
+        return Restoration(self._archive, self._ledger, self.incidents)
+
+    @cached_property
+    def _replay(self) -> Replay:
+        from shared.recovery.replay import Replay
+
+        return Replay(self.intake, self.auto_record, self._chunk_queue)
+
+    @cached_property
+    def _stalled(self) -> StalledRecordings:
+        from shared.recovery.stalled_recordings import StalledRecordings
+
+        return StalledRecordings(
+            self._archive, self._ledger, self.incidents, self._replay,
+            retention=self._retention, expected_event=self._expected_event,
+        )  # fmt: skip
 
     @cached_property
     def _control_client(self) -> CallAutomationClient:

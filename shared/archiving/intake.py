@@ -15,11 +15,13 @@ from shared.core.errors import InvalidEvent, ManifestUnreadable, UntrustedOrigin
 from shared.core.times import iso_time
 from shared.events.chunk_message import ChunkMessage
 from shared.events.recording_files import check_event, parse_recording_files
-from shared.incidents.incidents import Incident, IncidentKind, manifest_incident
-from shared.storage.blobs import NO_MANIFEST, storage_errors_told
+from shared.incidents.incidents import Incident, manifest_incident
+from shared.incidents.kinds import IncidentKind
+from shared.storage.blobs import storage_errors_told
 from shared.storage.consent import keep_consent
 from shared.storage.ledger import best_effort
 from shared.storage.manifest import Manifest
+from shared.storage.manifests import NO_MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from shared.core.trusted_origins import TrustedOrigins
     from shared.events.recording_files import Chunk, RecordingFiles
     from shared.incidents.incidents import Incidents
-    from shared.storage.blobs import Catalog
+    from shared.storage.archive import Archive
     from shared.storage.ledger import Ledger
     from shared.storage.manifest import ConsentFile
 
@@ -38,10 +40,10 @@ class Intake:
 
     Parameters
     ----------
-    catalog, ledger
-        The archive's bookkeeping.
-    attention
-        Told of what cannot be archived.
+    archive, ledger
+        What is archived, and what is known of it.
+    incidents
+        Gets what cannot be archived.
     origins
         Where files may be read from.
     retention
@@ -54,18 +56,18 @@ class Intake:
 
     def __init__(
         self,
-        catalog: Catalog,
+        archive: Archive,
         ledger: Ledger,
-        attention: Incidents,
+        incidents: Incidents,
         *,
         origins: TrustedOrigins,
         retention: timedelta,
         resource_id: str | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._catalog = catalog
+        self._archive = archive
         self._ledger = ledger
-        self._attention = attention
+        self._incidents = incidents
         self._origins = origins
         self._retention = retention
         self._resource_id = resource_id
@@ -107,16 +109,16 @@ class Intake:
             if not chunks:
                 return []
             files = replace(files, chunks=tuple(chunks))
-            prefix, is_new = await self._catalog.locate(files)
-            await self._catalog.keep_event(prefix, files.event_id, event)
+            prefix, is_new = await self._archive.places.settle(files)
+            await self._archive.events.keep(prefix, files.event_id, event)
             consent = await self._consent(files, prefix)
             try:
-                manifest = await self._catalog.update_manifest(
+                manifest = await self._archive.manifests.update(
                     prefix, lambda known: known.announced(files, consent), NO_MANIFEST if is_new else None
                 )
             except ManifestUnreadable as error:
                 # The files cannot be had again, and do not wait for an operator.
-                await self._attention.report(manifest_incident(prefix, error))
+                await self._incidents.report(manifest_incident(prefix, error))
                 manifest = Manifest()
             messages = [self._message(prefix, files, chunk) for chunk in chunks if not manifest.holds(chunk)]
             log.info("recording.announced", prefix=prefix, chunks=len(chunks), waiting=len(messages))
@@ -141,11 +143,11 @@ class Intake:
             await self._report_unread(files, prefix)
             return None
         told = facts.text("consent")
-        return await keep_consent(self._catalog, prefix, told) if told is not None else None
+        return await keep_consent(self._archive, prefix, told) if told is not None else None
 
     async def _report_unread(self, files: RecordingFiles, prefix: str) -> None:
         """Report that nobody can say whether there is a consent: the media goes on, and must not lose it unnoticed."""
-        await self._attention.report(
+        await self._incidents.report(
             Incident(
                 kind=IncidentKind.CONSENT,
                 identifier=files.recording_id or prefix,
@@ -183,7 +185,7 @@ class Intake:
         """Keep an event that cannot be archived; `documents` are the chunks at fault where the rest goes on."""
         identifier, kept = limits.identifier_of(event), limits.evidence_of(event)
         log.error("event.refused", eventId=identifier, documents=len(documents or ()) or None, reason=str(error))
-        await self._attention.report(
+        await self._incidents.report(
             Incident(
                 kind=IncidentKind.EVENT,
                 identifier=identifier,

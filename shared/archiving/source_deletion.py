@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shared.download.client import DownloadClient
     from shared.events.chunk_message import ChunkMessage
     from shared.events.recording_files import Chunk
-    from shared.storage.blobs import Catalog
+    from shared.storage.archive import Archive
     from shared.storage.manifest import ArchivedChunk, Manifest
 
 
@@ -33,13 +33,13 @@ class Completion:
 
     Parameters
     ----------
-    catalog
-        Keeps the manifest.
+    archive
+        Has the manifest.
     verification
         Reads archived chunks back.
     source
         Where files are deleted.
-    announcer
+    publisher
         Publishes; None where nobody wants to hear.
     delete_sources
         Whether the service's copies are deleted.
@@ -49,18 +49,18 @@ class Completion:
 
     def __init__(
         self,
-        catalog: Catalog,
+        archive: Archive,
         verification: Verification,
         source: DownloadClient,
         *,
-        announcer: Publisher | None = None,
+        publisher: Publisher | None = None,
         delete_sources: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._catalog = catalog
+        self._archive = archive
         self._verification = verification
         self._source = source
-        self._announcer = announcer
+        self._publisher = publisher
         self._delete_sources = delete_sources
         self._now = now
 
@@ -76,8 +76,8 @@ class Completion:
         ArchiveConflict
             What was read back is not what the manifest says, or not what the service has; its copy was left alone.
         """
-        if self._announcer is not None and manifest.status is ManifestStatus.COMPLETE:
-            await self._announcer.archived(message.prefix, manifest)
+        if self._publisher is not None and manifest.status is ManifestStatus.COMPLETE:
+            await self._publisher.archived(message.prefix, manifest)
         archived = manifest.chunk(message.chunk.index)
         if self._delete_sources and archived is not None and archived.source_deleted_at is None:
             try:
@@ -104,7 +104,7 @@ class Completion:
                 raise ArchiveConflict(f"the source was not deleted, because of chunk {chunk.index}: {differences[0]}")
             await self._source.delete(chunk.delete_location)
         at = iso_time(self._now())
-        await self._catalog.update_manifest(message.prefix, lambda known: known.source_deleted(chunk, at))
+        await self._archive.manifests.update(message.prefix, lambda known: known.source_deleted(chunk, at))
         log.info("source.deleted", chunk=chunk.index)
 
     async def _changes(self, chunk: Chunk, archived: ArchivedChunk) -> list[str]:

@@ -23,10 +23,8 @@ from shared.storage.readback import read_back
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from azure.storage.blob.aio import ContainerClient
-
-    from shared.storage.blobs import Catalog
-    from shared.storage.places import Places
+    from shared.storage.archive import Archive
+    from shared.storage.places import RecordingPlaces
 
 BUDGET = timedelta(seconds=120)
 """How long a request goes on to another chunk."""
@@ -77,10 +75,8 @@ class Verification:
 
     Parameters
     ----------
-    container
-        The archive's container.
-    catalog
-        Its bookkeeping.
+    archive
+        What is archived.
     places
         Knows where a recording lies.
     budget, limit
@@ -91,16 +87,14 @@ class Verification:
 
     def __init__(
         self,
-        container: ContainerClient,
-        catalog: Catalog,
-        places: Places,
+        archive: Archive,
+        places: RecordingPlaces,
         *,
         budget: timedelta = BUDGET,
         limit: timedelta = LIMIT,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._container = container
-        self._catalog = catalog
+        self._archive = archive
         self._places = places
         self._budget = budget.total_seconds()
         self._limit = limit.total_seconds()
@@ -149,7 +143,7 @@ class Verification:
     async def _verify(self, prefix: str, first: int) -> VerificationReport:
         began = asyncio.get_running_loop().time()
         try:
-            manifest = (await self._catalog.read_manifest(prefix)).manifest
+            manifest = (await self._archive.manifests.read(prefix)).manifest
         except ManifestUnreadable as error:
             return self._report(prefix, None, [str(error)], [], None)
         if manifest is None:
@@ -198,7 +192,7 @@ class Verification:
         named, waiting = {blob_names.manifest_blob(prefix)}, [f"{prefix}/events/"]
         if manifest.consent is not None:
             named.add(manifest.consent.blob)
-            read = await read_back(self._container.get_blob_client(manifest.consent.blob))
+            read = await read_back(self._archive.container.get_blob_client(manifest.consent.blob))
             if read is None:
                 yield f"{_short(manifest.consent.blob)} is missing"
             elif not read.offline and read.sha256 != manifest.consent.sha256:
@@ -207,7 +201,7 @@ class Verification:
             named |= {file.blob for file in (chunk.content, chunk.metadata) if file is not None}
             if chunk.archived_at is None:  # its files are there before the manifest says so
                 waiting.append(f"{prefix}/{chunk.index:04}.")
-        async for blob in self._container.list_blobs(name_starts_with=f"{prefix}/"):
+        async for blob in self._archive.container.list_blobs(name_starts_with=f"{prefix}/"):
             if blob.name not in named and not blob.name.startswith(tuple(waiting)):
                 yield f"{blob.name.removeprefix(f'{prefix}/')} is there and the manifest does not name it"
 
@@ -218,7 +212,7 @@ class Verification:
         name = _short(file.blob)
         if not file.blob.startswith(f"{prefix}/"):
             return [f"{file.blob} is not one of the recording's files"]
-        read = await read_back(self._container.get_blob_client(file.blob))
+        read = await read_back(self._archive.container.get_blob_client(file.blob))
         if read is None:
             return [f"{name} is missing"]
         if read.offline:

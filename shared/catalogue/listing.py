@@ -19,10 +19,8 @@ from shared.core.models import ResponseModel
 from shared.storage.blobs import storage_errors_told
 
 if TYPE_CHECKING:
-    from azure.storage.blob.aio import ContainerClient
-
-    from shared.storage.blobs import Catalog
-    from shared.storage.places import Places
+    from shared.storage.archive import Archive
+    from shared.storage.places import RecordingPlaces
 
 DEFAULT_LIMIT = 50
 MOST = 200
@@ -69,17 +67,14 @@ class Listing:
 
     Parameters
     ----------
-    container
-        The archive's container.
-    catalog
-        Its bookkeeping.
+    archive
+        What is archived.
     places
         Knows the days that have recordings.
     """
 
-    def __init__(self, container: ContainerClient, catalog: Catalog, places: Places) -> None:
-        self._container = container
-        self._catalog = catalog
+    def __init__(self, archive: Archive, places: RecordingPlaces) -> None:
+        self._archive = archive
         self._places = places
 
     async def page(
@@ -124,7 +119,7 @@ class Listing:
 
     async def _folders(self, day: str, marker: str | None, most: int) -> tuple[list[str], str | None]:
         """Return some of a day's recordings, and the service's marker for the rest."""
-        pages = self._container.walk_blobs(f"{day}/", delimiter="/", results_per_page=most).by_page(marker)
+        pages = self._archive.container.walk_blobs(f"{day}/", delimiter="/", results_per_page=most).by_page(marker)
         try:
             page = await anext(pages, None)
         except HttpResponseError as error:
@@ -149,7 +144,7 @@ class Listing:
     async def _describe(self, folder: str) -> ArchivedRecording:
         name = folder.rpartition("/")[2]
         try:
-            manifest = (await self._catalog.read_manifest(folder)).manifest
+            manifest = (await self._archive.manifests.read(folder)).manifest
         except ManifestUnreadable:
             manifest = None
         if manifest is None:

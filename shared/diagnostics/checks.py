@@ -18,7 +18,7 @@ from shared.diagnostics import trust
 from shared.diagnostics.findings import NO_IDENTITY, SETTINGS, Check, CheckStatus, Diagnosis, Trouble, run_checks
 from shared.diagnostics.health import NO_RECORDING
 from shared.diagnostics.probes import CONTAINER_ROLE, ONCE, STORAGE_CHECKS, Surroundings
-from shared.storage.blobs import SETTLED_AT
+from shared.incidents.evidence_blobs import SETTLED_AT
 
 APP_VERSION = "0.1.0"
 """As in pyproject.toml, which is not deployed."""

@@ -12,13 +12,13 @@ from shared.core.errors import ArchiveConflict, InvalidEvent, ManifestUnreadable
 from shared.core.times import iso_time
 from shared.events.chunk_message import ChunkMessage
 from shared.events.recording_files import parse_recording_files
-from shared.incidents.incidents import IncidentKind, Severity
+from shared.incidents.kinds import KINDS, IncidentKind, Resolution, Severity
 from shared.storage.ledger import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shared.storage.blobs import Catalog
+    from shared.storage.archive import Archive
     from shared.storage.ledger import Ledger
     from shared.storage.manifest import Manifest
 
@@ -88,36 +88,42 @@ class Truth:
 
     Parameters
     ----------
-    catalog, ledger
-        The archive's bookkeeping.
+    archive, ledger
+        What is archived, and what is known of it.
     now
         The time, in UTC.
     """
 
     def __init__(
-        self, catalog: Catalog, ledger: Ledger, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, archive: Archive, ledger: Ledger, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._catalog = catalog
+        self.manifests = archive.manifests
+        self._places = archive.places
         self._ledger = ledger
         self._now = now
 
-    async def is_mended(self, evidence: Evidence) -> bool:
+    async def is_resolved(self, evidence: Evidence) -> bool:
         """Whether the archive shows that a finding was mended since; where it cannot show that, it was not."""
-        match evidence.kind:
-            case IncidentKind.CHUNK:
-                return await self.chunk_is_mended(evidence.row)
-            case IncidentKind.CONSENT:
+        match KINDS[evidence.kind].resolution:
+            case Resolution.CHUNK_ARCHIVED:
+                return await self.chunk_is_resolved(evidence.row)
+            case Resolution.CONSENT_ARCHIVED:
                 return await self.has_consent(evidence.row)
-            case IncidentKind.CALL:
+            case Resolution.CALL_RECORDED:
                 return await self._call_is_recorded(evidence.content.get("serverCallId"))
-            case IncidentKind.EVENT:
+            case Resolution.EVENT_ARCHIVED:
                 return await self._event_is_archived(evidence)
-            case IncidentKind.MESSAGE:
+            case Resolution.MESSAGE_ARCHIVED:
                 return await self._message_is_archived(evidence.content.get("message"))
-            case _:
-                return False
+            case (
+                Resolution.CHUNKS_ARCHIVED
+                | Resolution.RECORDING_COMPLETE
+                | Resolution.ANNOUNCED
+                | Resolution.LETTER_TAKEN_IN
+            ):
+                return False  # what every sweep finds again is judged by what it finds
 
-    async def chunk_is_mended(self, row: Mapping[str, str]) -> bool:
+    async def chunk_is_resolved(self, row: Mapping[str, str]) -> bool:
         """Whether the chunk that a finding is about is archived, and nothing is left to do about it.
 
         What is found after that is about deleting the service's copy. That it could not be deleted ceases to matter
@@ -172,7 +178,7 @@ class Truth:
         if files is None:
             return False
         wanted = documents if isinstance(documents, list) else [chunk.document_id for chunk in files.chunks]
-        return await self.holds(await self._catalog.located(files), wanted)
+        return await self.holds(await self._places.find(files), wanted)
 
     async def _message_is_archived(self, body: object) -> bool:
         try:
@@ -183,7 +189,7 @@ class Truth:
 
     async def _manifest(self, prefix: str | None) -> Manifest | None:
         try:
-            return (await self._catalog.read_manifest(prefix)).manifest if prefix else None
+            return (await self.manifests.read(prefix)).manifest if prefix else None
         except ManifestUnreadable:
             return None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from shared.core import log, telemetry
@@ -17,7 +16,9 @@ from shared.core.blob_names import chunk_identifier, safe_name
 from shared.core.errors import Retryable
 from shared.core.limits import clipped
 from shared.core.times import iso_time
-from shared.storage.blobs import RAISED_AT, SETTLED_AT, SETTLED_BY, storage_errors_told
+from shared.incidents.evidence_blobs import RAISED_AT, SETTLED_AT, SETTLED_BY
+from shared.incidents.kinds import KINDS, IncidentKind, Severity, severity
+from shared.storage.blobs import storage_errors_told
 from shared.storage.ledger import best_effort
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from shared.core.errors import ManifestUnreadable
     from shared.events.chunk_message import ChunkMessage
-    from shared.storage.blobs import Catalog
-    from shared.storage.ledger import Ledger
+    from shared.incidents.evidence_blobs import EvidenceBlobs
+    from shared.storage.claims import Claims
 
 _PARTITION = "attention"
 _TOLD = "attention.told"
@@ -38,49 +39,6 @@ _SHOWN = ("id", "kind", *_SAID)
 
 OPERATOR, SWEEP = "operator", "sweep"
 """Who settles a finding."""
-
-
-class IncidentKind(StrEnum):
-    """What is wrong."""
-
-    EVENT = "event"
-    CALL = "call"
-    CONSENT = "consent"
-    MESSAGE = "message"
-    CHUNK = "chunk"
-    WAITING = "waiting"
-    GAP = "gap"
-    SILENCE = "silence"
-    DEAD_LETTER = "dead-letter"
-
-
-STANDING = frozenset({IncidentKind.WAITING, IncidentKind.GAP, IncidentKind.SILENCE, IncidentKind.DEAD_LETTER})
-"""What every sweep finds again as long as it lasts; the others are found once, when they happen."""
-
-
-class Severity(StrEnum):
-    """How loud a finding is, in growing order."""
-
-    NOTICE = "notice"
-    WARNING = "warning"
-    URGENT = "urgent"
-    CRITICAL = "critical"
-
-
-_STEPS = ((timedelta(hours=1), Severity.CRITICAL), (timedelta(hours=4), Severity.URGENT))
-
-
-def severity(time_left: timedelta | None) -> Severity:
-    """Return how loud a finding is with this much time until the source expires.
-
-    More than 12 hours: notice. Up to 12, or unknown: warning. Up to 4: urgent. Up to 1, or over: critical.
-    """
-    if time_left is None:
-        return Severity.WARNING
-    for limit, level in _STEPS:
-        if time_left <= limit:
-            return level
-    return Severity.WARNING if time_left <= timedelta(hours=12) else Severity.NOTICE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,10 +102,10 @@ class Incidents:
 
     Parameters
     ----------
-    catalog
-        Keeps the evidence.
-    ledger
-        Keeps the list.
+    evidence
+        Keeps what a row cannot, and outlives the table.
+    claims
+        Keep the list.
     announce
         Told of each finding, and of each growth of its severity; does nothing by default.
     now
@@ -156,14 +114,14 @@ class Incidents:
 
     def __init__(
         self,
-        catalog: Catalog,
-        ledger: Ledger,
+        evidence: EvidenceBlobs,
+        claims: Claims,
         *,
         announce: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._catalog = catalog
-        self._ledger = ledger
+        self.evidence = evidence
+        self._claims = claims
         self._announce = announce
         self._now = now
 
@@ -182,31 +140,31 @@ class Incidents:
         level = self.level(row)
         if finding.evidence is not None:
             evidence = {"raisedAt": now, **row, "severity": level.value, **finding.evidence}
-            await self._catalog.raise_attention(finding.key, evidence)
+            await self.evidence.raise_(finding.key, evidence)
         known = seen.get(finding.key) if seen is not None else None
         if known is None:
             facts = {"raisedAt": now, "seenAt": now, "severity": level.value}
-            known = await best_effort(self._ledger.reserve(_PARTITION, finding.key, **row, **facts))
+            known = await best_effort(self._claims.claim(_PARTITION, finding.key, **row, **facts))
         if known is None:
             await self._tell(row, None)
             return
         is_settled = bool(known.get("settledAt"))
-        if is_settled and finding.kind in STANDING and _is_dealt_with(known, row):
+        if is_settled and _is_standing(finding.kind) and _is_dealt_with(known, row):
             return
         changes = {name: row.get(name, "") for name in _SAID if known.get(name, "") != row.get(name, "")}
-        if finding.kind not in STANDING:
+        if not _is_standing(finding.kind):
             changes["seenAt"] = now
         if is_settled:
             changes |= {"raisedAt": now, "settledAt": "", "settledBy": "", "toldAs": ""}
         if changes:
-            await best_effort(self._ledger.amend(_PARTITION, finding.key, **changes))
+            await best_effort(self._claims.amend(_PARTITION, finding.key, **changes))
         await self._tell(row, None if is_settled else known.get("toldAs"))
 
     def has_grown(self, row: Mapping[str, Any]) -> bool:
         """Whether a finding is on the list and louder than it was told, or was not told."""
         return not row.get("settledAt") and _is_louder(self.level(row), row.get("toldAs"))
 
-    async def tell_growth(self, row: Mapping[str, Any]) -> None:
+    async def report_growth(self, row: Mapping[str, Any]) -> None:
         """Tell of a finding on the list, as `rows` returned it, if it has grown."""
         await self._tell({name: row[name] for name in _SHOWN if row.get(name)}, row.get("toldAs"))
 
@@ -217,7 +175,7 @@ class Incidents:
             return
         claim = f"{row['id']}.{level}"
         told = {**row, "severity": level.value}
-        known = await best_effort(self._ledger.reserve(_TOLD, claim, at=iso_time(now)))
+        known = await best_effort(self._claims.claim(_TOLD, claim, at=iso_time(now)))
         if known is None:
             log.error("attention.raised", **told, hoursLeft=self._hours_left(row))
             telemetry.attention_raised(level, row["kind"])
@@ -228,9 +186,9 @@ class Incidents:
                 await self._announce(told)
             except Retryable as error:
                 log.warning("attention.not_announced", id=row["id"], reason=str(error))
-                await best_effort(self._ledger.amend(_TOLD, claim, failed="yes"))
+                await best_effort(self._claims.amend(_TOLD, claim, failed="yes"))
                 return
-        await best_effort(self._ledger.amend(_PARTITION, row["id"], toldAs=level.value, severity=level.value))
+        await best_effort(self._claims.amend(_PARTITION, row["id"], toldAs=level.value, severity=level.value))
 
     async def restore(self, row: Mapping[str, str], marks: Mapping[str, str]) -> bool:
         """Put a finding back into a ledger that does not know it; returns whether it is back on the list.
@@ -244,16 +202,16 @@ class Incidents:
         """
         settled = {"settledAt": marks.get(SETTLED_AT), "settledBy": marks.get(SETTLED_BY)}
         said = {name: value for name, value in settled.items() if value}
-        known = await self._ledger.reserve(_PARTITION, row["id"], **row, toldAs=row["severity"], **said)
+        known = await self._claims.claim(_PARTITION, row["id"], **row, toldAs=row["severity"], **said)
         return known is None and not said
 
     async def reopen(self, key: str, raised_at: str) -> None:
         """Put a settled finding back on the list: it happened once more, and the ledger did not take that."""
-        await self._ledger.amend(_PARTITION, key, raisedAt=raised_at, settledAt="", settledBy="", toldAs="")
+        await self._claims.amend(_PARTITION, key, raisedAt=raised_at, settledAt="", settledBy="", toldAs="")
 
     async def touch(self, key: str) -> None:
         """Note that somebody works on a finding: for a while every sweep looks whether it is mended."""
-        await self._ledger.amend(_PARTITION, key, seenAt=iso_time(self._now()))
+        await self._claims.amend(_PARTITION, key, seenAt=iso_time(self._now()))
 
     async def settle(self, key: str, by: str = OPERATOR) -> bool:
         """Take a finding off the list; returns whether it was on it. The evidence stays.
@@ -264,16 +222,16 @@ class Incidents:
             The list, or the evidence, cannot be reached: do it again.
         """
         with storage_errors_told():
-            row = await self._ledger.reserved(_PARTITION, key)
+            row = await self._claims.get(_PARTITION, key)
             if row is None or not row.get("id"):
                 return False
             was_open, now = not row.get("settledAt"), iso_time(self._now())
             if not was_open and by == OPERATOR:
                 return False
-            await self._ledger.amend(_PARTITION, key, settledAt=now, settledBy=by)
+            await self._claims.amend(_PARTITION, key, settledAt=now, settledBy=by)
             await self.mark_settled({**row, "settledAt": now, "settledBy": by})
             for level in Severity:
-                await self._ledger.release(_TOLD, f"{key}.{level}")
+                await self._claims.release(_TOLD, f"{key}.{level}")
         if was_open:
             log.info("attention.settled", id=key, by=by)
         return was_open
@@ -285,21 +243,21 @@ class Incidents:
         """
         marks = {RAISED_AT: row["raisedAt"], SETTLED_AT: row["settledAt"], SETTLED_BY: row["settledBy"]}
         # What every sweep finds again has no evidence; without a mark it would come back with the next.
-        wanted = row["kind"] in STANDING and row["settledBy"] == OPERATOR
-        return await self._catalog.settle_attention(row["id"], marks, shown(row) if wanted else None)
+        wanted = _is_standing(row["kind"]) and row["settledBy"] == OPERATOR
+        return await self.evidence.settle(row["id"], marks, shown(row) if wanted else None)
 
     async def forget(self, key: str) -> None:
         """Forget a finding that is settled."""
-        await self._ledger.release(_PARTITION, key)
+        await self._claims.release(_PARTITION, key)
 
     async def rows(self) -> dict[str, dict[str, Any]]:
         """Return everything the ledger has, by id: what is settled too, and what is not shown."""
-        found = [row async for _, row in self._ledger.claims(_PARTITION)]
+        found = [row async for _, row in self._claims.all(_PARTITION)]
         return {row["id"]: row for row in found if row.get("id")}
 
     async def find(self, key: str) -> Mapping[str, Any] | None:
         """Return one of those rows."""
-        return await self._ledger.reserved(_PARTITION, key)
+        return await self._claims.get(_PARTITION, key)
 
     async def findings(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what is on the list, each with its severity as of now."""
@@ -325,7 +283,7 @@ class Incidents:
 
     def level(self, row: Mapping[str, Any]) -> Severity:
         """Return how loud a finding is now."""
-        return severity(self._left(row))
+        return severity(IncidentKind(row["kind"]), self._left(row))
 
     def _is_recent(self, at: str | None) -> bool:
         return at is not None and self._now() - datetime.fromisoformat(at) < _CRASHED_AFTER
@@ -336,6 +294,10 @@ class Incidents:
     def _hours_left(self, row: Mapping[str, Any]) -> float | None:
         left = self._left(row)
         return None if left is None else max(0.0, round(left / timedelta(hours=1), 2))
+
+
+def _is_standing(kind: str) -> bool:
+    return KINDS[IncidentKind(kind)].found_by_every_sweep
 
 
 def _is_louder(level: Severity, told_as: str | None) -> bool:

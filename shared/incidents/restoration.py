@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from shared.core import blob_names
 from shared.core.times import iso_time
 from shared.incidents.evidence import Evidence, Truth
-from shared.incidents.incidents import OPERATOR, SWEEP, IncidentKind
-from shared.storage.blobs import RAISED_AT, SETTLED_AT, SETTLED_BY
+from shared.incidents.evidence_blobs import RAISED_AT, SETTLED_AT, SETTLED_BY
+from shared.incidents.incidents import OPERATOR, SWEEP
+from shared.incidents.kinds import IncidentKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties
 
     from shared.incidents.incidents import Incidents
-    from shared.storage.blobs import Catalog
+    from shared.storage.archive import Archive
     from shared.storage.ledger import Ledger
 
 REMEMBERED = timedelta(days=8)
@@ -35,25 +36,25 @@ class Restoration:
 
     Parameters
     ----------
-    catalog, ledger, attention
-        The archive's bookkeeping.
+    archive, ledger, incidents
+        What is archived, what is known of it, and the operator's list.
     now
         The time, in UTC.
     """
 
     def __init__(
         self,
-        catalog: Catalog,
+        archive: Archive,
         ledger: Ledger,
-        attention: Incidents,
+        incidents: Incidents,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._catalog = catalog
+        self._archive = archive
         self._ledger = ledger
-        self._attention = attention
+        self._incidents = incidents
         self._now = now
-        self.truth = Truth(catalog, ledger, now=now)
+        self.truth = Truth(archive, ledger, now=now)
 
     def is_wanted(self, blob: BlobProperties) -> bool:
         """Whether the ledger has to know of a finding: it is open, or an operator settled it not long ago."""
@@ -70,23 +71,23 @@ class Restoration:
         """
         if not self.is_wanted(blob):
             return False
-        content = await self._catalog.read(blob.name)
+        content = await self._archive.blobs.read(blob.name)
         evidence = Evidence.read(blob.name, content, blob.last_modified) if content is not None else None
         if evidence is None:
             return None
         marks = blob.metadata or {}
-        if SETTLED_AT not in marks and await self.truth.is_mended(evidence):
+        if SETTLED_AT not in marks and await self.truth.is_resolved(evidence):
             settled = {"settledAt": iso_time(self._now()), "settledBy": SWEEP}
-            await self._attention.mark_settled({**evidence.row, **settled})
+            await self._incidents.mark_settled({**evidence.row, **settled})
             return False
-        is_back = await self._attention.restore(evidence.row, marks)
+        is_back = await self._incidents.restore(evidence.row, marks)
         await self._give_up(evidence)
         return is_back
 
     async def evidence(self, key: str) -> Evidence | None:
         """Return what is kept of a finding; None where that is nothing that can be read."""
         blob = blob_names.attention_blob(key)
-        content = await self._catalog.read(blob)
+        content = await self._archive.blobs.read(blob)
         return Evidence.read(blob, content, self._now()) if content is not None else None
 
     async def _give_up(self, evidence: Evidence) -> None:

@@ -23,7 +23,8 @@ from shared.core.errors import InvalidEvent, ServiceError
 from shared.core.times import iso_time
 from shared.events.call_events import CallChange, parse_call
 from shared.events.recording_files import check_event
-from shared.incidents.incidents import Incident, IncidentKind
+from shared.incidents.incidents import Incident
+from shared.incidents.kinds import IncidentKind
 from shared.recordings.acs_client import Repeatability
 from shared.recordings.policy import Action
 from shared.storage.blobs import storage_errors_told
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from shared.incidents.incidents import Incidents
     from shared.recordings.policy import Decision, Policy
     from shared.recordings.service import Recordings
+    from shared.storage.claims import Claims
     from shared.storage.ledger import Ledger
 
 CALL = "call"
@@ -78,8 +80,10 @@ class AutoRecord:
     Parameters
     ----------
     ledger
-        Where decisions are traced, and recordings found by their call.
-    attention
+        Where recordings are found by their call.
+    claims
+        Where decisions are traced.
+    incidents
         Told of events that cannot be read, and of calls that the service refused to record.
     recordings
         Starts recordings.
@@ -94,7 +98,8 @@ class AutoRecord:
     def __init__(
         self,
         ledger: Ledger,
-        attention: Incidents,
+        claims: Claims,
+        incidents: Incidents,
         recordings: Recordings,
         policy: Policy | None,
         *,
@@ -102,7 +107,8 @@ class AutoRecord:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._ledger = ledger
-        self._attention = attention
+        self._claims = claims
+        self._incidents = incidents
         self._recordings = recordings
         self._policy = policy
         self._resource_id = resource_id
@@ -139,24 +145,24 @@ class AutoRecord:
             "repeatabilityId": str(uuid4()),
             **trace,
         }
-        known = await self._ledger.reserve(CALL, call.server_call_id, **claim)
+        known = await self._claims.claim(CALL, call.server_call_id, **claim)
         if known is not None:
             known = await self._settled(call.server_call_id, known)
             if "outcome" in known:
                 return
             # The first one's repeatability id stays; a row without one was made by CallEnded, which came first.
             claim |= {name: known[name] for name in ("claimedAt", "repeatabilityId") if name in known}
-            await self._ledger.resolve(CALL, call.server_call_id, **claim)
+            await self._claims.resolve(CALL, call.server_call_id, **claim)
         first = Repeatability(UUID(claim["repeatabilityId"]), datetime.fromisoformat(claim["claimedAt"]))
         outcome = await self._carried_out(decision, call, first, ended="endedAt" in (known or {}))
         if outcome["outcome"] == Outcome.REFUSED:
             # Before the outcome is noted: the event comes again as long as nobody can be told.
             await self._tell(event, call, decision, outcome["detail"])
-        await self._ledger.resolve(CALL, call.server_call_id, decidedAt=iso_time(self._now()), **outcome)
+        await self._claims.resolve(CALL, call.server_call_id, decidedAt=iso_time(self._now()), **outcome)
         log.info("call.decided", **trace, **outcome)
         if outcome["outcome"] == Outcome.STARTED:
             # The call may have ended while its recording was being started.
-            known = await self._ledger.reserved(CALL, call.server_call_id) or {}
+            known = await self._claims.get(CALL, call.server_call_id) or {}
             if "endedAt" in known:
                 await self._close(call.server_call_id, datetime.fromisoformat(known["endedAt"]))
 
@@ -169,7 +175,7 @@ class AutoRecord:
             if self._now() - datetime.fromisoformat(claimed_at) > FRESH:
                 break
             await asyncio.sleep(_LOOK)
-            known = await self._ledger.reserved(CALL, server_call_id) or known
+            known = await self._claims.get(CALL, server_call_id) or known
         return known
 
     async def _carried_out(
@@ -187,7 +193,7 @@ class AutoRecord:
             if error.says_already_recording:
                 return {"outcome": Outcome.ALREADY_RECORDING.value}
             if self._may_pass(error, call):
-                await best_effort(self._ledger.resolve(CALL, call.server_call_id, lastError=str(error)))
+                await best_effort(self._claims.resolve(CALL, call.server_call_id, lastError=str(error)))
                 raise
             log.error("call.not_recorded", status=error.status, code=error.code, reason=error.message)
             return {"outcome": Outcome.REFUSED.value, "code": error.code, "detail": str(error)}
@@ -201,7 +207,7 @@ class AutoRecord:
 
     async def _ended(self, call: CallEvent) -> None:
         if self._policy is not None:
-            await self._ledger.resolve(CALL, call.server_call_id, endedAt=iso_time(call.at))
+            await self._claims.resolve(CALL, call.server_call_id, endedAt=iso_time(call.at))
         await self._close(call.server_call_id, call.at)
 
     async def _close(self, server_call_id: str, at: datetime) -> None:
@@ -215,7 +221,7 @@ class AutoRecord:
     async def _tell(self, event: Mapping[str, Any], call: CallEvent, decision: Decision, refusal: str) -> None:
         """Put a call on the operator's list that should be recorded and is not."""
         said = limits.clipped(refusal, _LONGEST_REFUSAL).rstrip(".")
-        await self._attention.report(
+        await self._incidents.report(
             Incident(
                 kind=IncidentKind.CALL,
                 identifier=call.server_call_id,
@@ -228,7 +234,7 @@ class AutoRecord:
     async def _refuse(self, event: Mapping[str, Any], error: InvalidEvent) -> None:
         identifier = limits.identifier_of(event)
         log.error("event.refused", eventId=identifier, reason=str(error))
-        await self._attention.report(
+        await self._incidents.report(
             Incident(
                 kind=IncidentKind.EVENT,
                 identifier=identifier,

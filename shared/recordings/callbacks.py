@@ -31,6 +31,7 @@ from shared.storage.ledger import Operation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from shared.storage.claims import Claims
     from shared.storage.ledger import Ledger
 
 ROUTE = "callbacks"
@@ -176,7 +177,9 @@ class Callbacks:
     Parameters
     ----------
     ledger
-        Keeps the addresses' hashes, and is told what was reported.
+        Takes what was reported.
+    claims
+        Keep the addresses' hashes.
     base_url
         Where the app can be reached from outside; None turns callbacks off.
     now
@@ -184,9 +187,15 @@ class Callbacks:
     """
 
     def __init__(
-        self, ledger: Ledger, base_url: str | None, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        ledger: Ledger,
+        claims: Claims,
+        base_url: str | None,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._ledger = ledger
+        self._claims = claims
         self._base_url = base_url
         self._now = now
 
@@ -195,12 +204,12 @@ class Callbacks:
         if self._base_url is None:
             return None
         reference, token = secrets.token_hex(12), secrets.token_urlsafe(_TOKEN_BYTES)
-        await self._ledger.reserve("callback", reference, tokenHash=_hash(token), madeAt=iso_time(self._now()))
+        await self._claims.claim("callback", reference, tokenHash=_hash(token), madeAt=iso_time(self._now()))
         return CallbackAddress(reference, f"{self._base_url}/api/{ROUTE}/{reference}/{token}")
 
     async def bind(self, reference: str, recording_id: str) -> bool:
         """Bind an address to a recording for good; return whether it is bound to this one."""
-        bound = await self._ledger.reserve("callback-recording", reference, recordingId=recording_id)
+        bound = await self._claims.claim("callback-recording", reference, recordingId=recording_id)
         if bound is None or bound["recordingId"] == recording_id:
             return True
         log.error("callback.of_another_recording", boundTo=bound["recordingId"], recordingId=recording_id)
@@ -221,7 +230,7 @@ class Callbacks:
             It could not be noted; it should come again.
         """
         with storage_errors_told():
-            known = await self._ledger.reserved("callback", reference)
+            known = await self._claims.get("callback", reference)
             expected = known["tokenHash"] if known is not None else _NOBODY
             if not hmac.compare_digest(_hash(token), expected) or known is None:
                 raise UnknownCallback

@@ -24,7 +24,7 @@ from shared.recordings.lookup import within_patience
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from shared.storage.ledger import Ledger
+    from shared.storage.claims import Claims
 
 KIND = "idempotency"
 """The kind under which the ledger has the claims."""
@@ -43,14 +43,14 @@ class Idempotency:
 
     Parameters
     ----------
-    ledger
+    claims
         Where keys are claimed.
     now
         The time, in UTC.
     """
 
-    def __init__(self, ledger: Ledger, *, now: Callable[[], datetime]) -> None:
-        self._ledger = ledger
+    def __init__(self, claims: Claims, *, now: Callable[[], datetime]) -> None:
+        self._claims = claims
         self._now = now
 
     async def once(
@@ -98,7 +98,7 @@ class Idempotency:
         """Claim a key; None if that worked, else the other's claim, once it has an answer or must have crashed."""
         while True:
             claimed_at = iso_time(self._now())
-            claim = await within_patience(self._ledger.reserve(KIND, row, request=asked, claimedAt=claimed_at))
+            claim = await within_patience(self._claims.claim(KIND, row, request=asked, claimedAt=claimed_at))
             if claim is None:
                 return None
             while claim is not None:
@@ -107,7 +107,7 @@ class Idempotency:
                 if "answer" in claim or self._now() - datetime.fromisoformat(claim["claimedAt"]) >= CRASHED_AFTER:
                     return claim
                 await asyncio.sleep(_LOOK_AGAIN)
-                claim = await within_patience(self._ledger.reserved(KIND, row))
+                claim = await within_patience(self._claims.get(KIND, row))
 
     async def _first(
         self, row: str, repeatability: Repeatability, start: Callable[[Repeatability], Awaitable[dict[str, Any]]]
@@ -115,9 +115,9 @@ class Idempotency:
         try:
             answer = await start(repeatability)
         except BaseException:
-            await _told(self._ledger.release(KIND, row))
+            await _told(self._claims.release(KIND, row))
             raise
-        await _told(self._ledger.resolve(KIND, row, answer=json.dumps(answer)))
+        await _told(self._claims.resolve(KIND, row, answer=json.dumps(answer)))
         return answer
 
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from shared.recordings.acs_client import AcsClient, Recording
-    from shared.storage.blobs import Catalog
+    from shared.storage.archive import Archive
     from shared.storage.ledger import Ledger
     from shared.storage.manifest import Manifest
-    from shared.storage.places import Places
+    from shared.storage.places import RecordingPlaces
 
 RECORDING_ID = r"[A-Za-z0-9_=+/.~-]{1,1024}"
 """What a recordingId consists of: base64url as far as is known, and what else has been seen in ids."""
@@ -70,7 +70,7 @@ class Lookup:
 
     Parameters
     ----------
-    control, ledger, catalog, places
+    control, ledger, archive, places
         The service, what we remember, what is archived, and where.
     retention
         How long the service keeps a recording's files.
@@ -82,15 +82,15 @@ class Lookup:
         self,
         control: AcsClient,
         ledger: Ledger,
-        catalog: Catalog,
-        places: Places,
+        archive: Archive,
+        places: RecordingPlaces,
         *,
         retention: timedelta,
         now: Callable[[], datetime],
     ) -> None:
         self._control = control
         self._ledger = ledger
-        self._catalog = catalog
+        self._archive = archive
         self._places = places
         self._retention = retention
         self._now = now
@@ -161,7 +161,7 @@ class Lookup:
         if prefix is None:
             return _Archived()
         try:
-            return _Archived(prefix, (await self._catalog.read_manifest(prefix)).manifest)
+            return _Archived(prefix, (await self._archive.manifests.read(prefix)).manifest)
         except ManifestUnreadable as error:
             return _Archived(prefix, fault=str(error))
 

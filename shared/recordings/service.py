@@ -12,6 +12,7 @@ from shared.core import log
 from shared.core.blob_names import safe_name
 from shared.core.errors import ConsentRequired, ManifestUnreadable, ServiceError, StorageUnavailable, WrongState
 from shared.core.times import iso_time
+from shared.incidents.evidence_blobs import EvidenceBlobs
 from shared.recordings.acs_client import Repeatability
 from shared.recordings.idempotency import Idempotency
 from shared.recordings.lookup import Lookup, within_patience
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from shared.recordings.acs_client import AcsClient, Recording
     from shared.recordings.start_request import Consent, StartRecording
     from shared.recordings.views import View
-    from shared.storage.blobs import Catalog
+    from shared.storage.archive import Archive
+    from shared.storage.claims import Claims
     from shared.storage.ledger import Ledger
-    from shared.storage.places import Places
+    from shared.storage.places import RecordingPlaces
 
 _RACED = frozenset({400, 404, 409, 412})
 """What the service answers when a recording got into another state since we looked."""
@@ -53,9 +55,9 @@ class Recordings:
     ----------
     control
         The service.
-    ledger
-        What we remember.
-    catalog, places
+    ledger, claims
+        What we remember, and which Idempotency-Keys were used.
+    archive, places
         What is archived, and where.
     retention
         How long the service keeps a recording's files.
@@ -69,8 +71,9 @@ class Recordings:
         self,
         control: AcsClient,
         ledger: Ledger,
-        catalog: Catalog,
-        places: Places,
+        claims: Claims,
+        archive: Archive,
+        places: RecordingPlaces,
         *,
         retention: timedelta,
         require_consent: bool = False,
@@ -78,11 +81,11 @@ class Recordings:
     ) -> None:
         self._control = control
         self._ledger = ledger
-        self._catalog = catalog
+        self._archive = archive
         self._require_consent = require_consent
         self._now = now
-        self._lookup = Lookup(control, ledger, catalog, places, retention=retention, now=now)
-        self._idempotency = Idempotency(ledger, now=now)
+        self._lookup = Lookup(control, ledger, archive, places, retention=retention, now=now)
+        self._idempotency = Idempotency(claims, now=now)
 
     async def start(self, body: bytes, *, by: str | None = None, idempotency_key: str | None = None) -> Reply:
         """Start recording a call.
@@ -177,7 +180,7 @@ class Recordings:
         }
         try:
             await within_patience(
-                self._catalog.raise_attention(f"consent.{safe_name(recording.recording_id)}", evidence)
+                EvidenceBlobs(self._archive.blobs).raise_(f"consent.{safe_name(recording.recording_id)}", evidence)
             )
         except StorageUnavailable:
             log.error("consent.lost")
@@ -202,7 +205,7 @@ class Recordings:
         if request.server_call_id is not None:
             await self._ledger.link(request.server_call_id, name)
         if consent is not None and (prefix := (await self._ledger.read(name)).text("prefix")) is not None:
-            await add_consent(self._catalog, prefix, consent)
+            await add_consent(self._archive, prefix, consent)
 
     async def _operate(
         self, recording_id: str, operation: Operation, ask: Callable[[str], Awaitable[None]], by: str | None

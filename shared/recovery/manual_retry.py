@@ -13,7 +13,8 @@ from shared.core.errors import IncidentNotFound, InvalidEvent, NothingToRetry
 from shared.core.models import ResponseModel
 from shared.events.call_events import CALL_EVENTS
 from shared.events.chunk_message import ChunkMessage
-from shared.incidents.incidents import SWEEP, IncidentKind
+from shared.incidents.incidents import SWEEP
+from shared.incidents.kinds import KINDS, IncidentKind, Retry
 from shared.recordings.auto_record import by_hand
 from shared.storage.blobs import storage_errors_told
 from shared.storage.consent import add_consent
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from shared.incidents.restoration import Restoration
     from shared.recovery.replay import Replay
     from shared.recovery.stalled_recordings import StalledRecordings
-    from shared.storage.blobs import Catalog
+    from shared.storage.archive import Archive
     from shared.storage.chunk_queue import ChunkQueue
     from shared.storage.ledger import Ledger
 
@@ -49,9 +50,9 @@ class ManualRetry:
 
     Parameters
     ----------
-    catalog, ledger, attention
-        The archive's bookkeeping.
-    replaying, redriving
+    archive, ledger, incidents
+        What is archived, what is known of it, and what an operator must look at.
+    replay, stalled
         Take events in once more.
     queue
         Where chunks wait.
@@ -63,21 +64,21 @@ class ManualRetry:
 
     def __init__(
         self,
-        catalog: Catalog,
+        archive: Archive,
         ledger: Ledger,
-        attention: Incidents,
+        incidents: Incidents,
         *,
-        replaying: Replay,
-        redriving: StalledRecordings,
+        replay: Replay,
+        stalled: StalledRecordings,
         queue: ChunkQueue,
         restoration: Restoration,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._catalog = catalog
+        self._archive = archive
         self._ledger = ledger
-        self._attention = attention
-        self._replaying = replaying
-        self._redriving = redriving
+        self._incidents = incidents
+        self._replay = replay
+        self._stalled = stalled
         self._queue = queue
         self._now = now
         self._restoration = restoration
@@ -97,14 +98,14 @@ class ManualRetry:
             Not everything was put back: do it again.
         """
         with storage_errors_told():
-            row = await self._attention.find(key)
+            row = await self._incidents.find(key)
             evidence = await self._restoration.evidence(key)
             if evidence is None and (row is None or not row.get("id")):
                 raise IncidentNotFound
             about: Mapping[str, Any] = row if row is not None and row.get("id") else evidence.row if evidence else {}
             sent, is_done = await self._put_back(key, about, evidence)
-            await self._attention.touch(key)
-            settled = is_done and await self._attention.settle(key, SWEEP)
+            await self._incidents.touch(key)
+            settled = is_done and await self._incidents.settle(key, SWEEP)
             log.warning("attention.retried", id=key, chunks=len(sent), settled=settled)
         return Retried(id=key, chunks=len(sent), settled=settled)
 
@@ -112,29 +113,24 @@ class ManualRetry:
         self, key: str, row: Mapping[str, Any], evidence: Evidence | None
     ) -> tuple[list[ChunkMessage], bool]:
         """Return the chunks that were sent, and whether the finding is dealt with by that alone."""
-        match row["kind"]:
-            case IncidentKind.EVENT:
+        kind = KINDS[IncidentKind(row["kind"])]
+        match kind.retry:
+            case Retry.TAKE_EVENT_IN:
                 return await self._event(key, evidence)
-            case IncidentKind.CHUNK | IncidentKind.MESSAGE:
+            case Retry.SEND_MESSAGE:
                 return await self._message(row, evidence), False
-            case IncidentKind.WAITING | IncidentKind.GAP:
+            case Retry.ANNOUNCE_RECORDING:
                 return await self._recording(row), False
-            case IncidentKind.CONSENT:
+            case Retry.KEEP_CONSENT:
                 return await self._consent(row, evidence)
-            case IncidentKind.CALL:
+            case Retry.START_BY_HAND:
                 known = evidence.content.get("serverCallId") if evidence is not None else None
-                mend = by_hand(known) if isinstance(known, str) else "if the call goes on, start its recording by hand"
-                raise NothingToRetry(f"the service refused to record this call for good; {mend}")
-            case IncidentKind.SILENCE:
-                raise NothingToRetry(
-                    "no event has come for this recording, so nobody knows its files: see that events arrive "
-                    "(recordings doctor), or open a support case; once its event comes it is archived by itself"
+                instead = (
+                    by_hand(known) if isinstance(known, str) else "if the call goes on, start its recording by hand"
                 )
-            case _:
-                raise NothingToRetry(
-                    "every sweep reads the dead letter anyway: mend the blob, or move it to replayed/ where nothing "
-                    "is lost with it"
-                )
+                raise NothingToRetry(f"the service refused to record this call for good; {instead}")
+            case Retry.REFUSE:
+                raise NothingToRetry(kind.instead)
 
     async def _event(self, key: str, evidence: Evidence | None) -> tuple[list[ChunkMessage], bool]:
         event = evidence.content.get("event") if evidence is not None else None
@@ -144,13 +140,13 @@ class ManualRetry:
                 "sent it"
             )
         began = self._now()
-        sent = await self._replaying.replay(event)
+        sent = await self._replay.replay(event)
         await self._begin_anew(sent)
-        row = await self._attention.find(key) or {}
+        row = await self._incidents.find(key) or {}
         if not sent and datetime.fromisoformat(row.get("seenAt") or row.get("raisedAt") or "0001-01-01Z") >= began:
             raise NothingToRetry(f"it was refused once more: {row.get('reason')}")
         # An event about a call leaves nothing to wait for.
-        is_done = event_type(event) in CALL_EVENTS or (not sent and await self._restoration.truth.is_mended(evidence))
+        is_done = event_type(event) in CALL_EVENTS or (not sent and await self._restoration.truth.is_resolved(evidence))
         return sent, is_done
 
     async def _message(self, row: Mapping[str, Any], evidence: Evidence | None) -> list[ChunkMessage]:
@@ -171,8 +167,8 @@ class ManualRetry:
         return [anew]
 
     async def _recording(self, row: Mapping[str, Any]) -> list[ChunkMessage]:
-        await self._catalog.read_manifest(row["prefix"])  # raises where it is none
-        sent = await self._redriving.announce_again(row["prefix"])
+        await self._archive.manifests.read(row["prefix"])  # raises where it is none
+        sent = await self._stalled.announce_again(row["prefix"])
         await self._begin_anew(sent)
         if not sent:
             raise NothingToRetry(
@@ -189,13 +185,13 @@ class ManualRetry:
             consent = json.dumps(given)
             await self._ledger.learn(blob_names.safe_name(recording_id), recordingId=recording_id, consent=consent)
             if prefix is not None:
-                await add_consent(self._catalog, prefix, consent)
+                await add_consent(self._archive, prefix, consent)
             return [], True
         if prefix is None:
             raise NothingToRetry("nobody knows where the recording lies: its event has not come")
         began = self._now()
-        sent = await self._redriving.announce_again(prefix)
-        again = await self._attention.find(row["id"]) or {}
+        sent = await self._stalled.announce_again(prefix)
+        again = await self._incidents.find(row["id"]) or {}
         return sent, not again.get("seenAt") or datetime.fromisoformat(again["seenAt"]) < began
 
     async def _begin_anew(self, messages: list[ChunkMessage]) -> None:

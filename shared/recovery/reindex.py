@@ -28,11 +28,8 @@ from shared.incidents.restoration import Restoration, raised_at
 from shared.storage.blobs import storage_errors_told
 
 if TYPE_CHECKING:
-    from azure.storage.blob.aio import ContainerClient
-
     from shared.catalogue.listing import Listing
-    from shared.incidents.incidents import Incidents
-    from shared.storage.blobs import Catalog
+    from shared.storage.archive import Archive
     from shared.storage.ledger import Ledger
 
 _AT_ONCE = 8
@@ -69,10 +66,10 @@ class Reindex:
 
     Parameters
     ----------
-    container
-        The archive's container.
-    catalog, ledger, attention
-        Its bookkeeping.
+    archive, ledger
+        What is archived, and what is known of it.
+    restoration
+        Puts incidents back on the operator's list.
     listing
         Knows what the archive holds.
     retention
@@ -81,21 +78,18 @@ class Reindex:
 
     def __init__(
         self,
-        container: ContainerClient,
-        *,
-        catalog: Catalog,
+        archive: Archive,
         ledger: Ledger,
-        attention: Incidents,
+        restoration: Restoration,
+        *,
         listing: Listing,
         retention: timedelta,
     ) -> None:
-        self._container = container
-        self._catalog = catalog
+        self._archive = archive
         self._ledger = ledger
-        self._attention = attention
         self._listing = listing
         self._retention = retention
-        self._restoration = Restoration(catalog, ledger, attention)
+        self._restoration = restoration
 
     async def step(
         self, since: str | None = None, cursor: str | None = None, limit: str | None = None
@@ -156,7 +150,7 @@ class Reindex:
     async def _restore(self, prefix: str) -> bool | None:
         """Return whether the ledger learnt something of a recording; None where its blobs tell nothing."""
         try:
-            manifest = (await self._catalog.read_manifest(prefix)).manifest
+            manifest = (await self._archive.manifests.read(prefix)).manifest
         except ManifestUnreadable:
             manifest = None
         rows = await self._told_by_events(prefix)
@@ -172,8 +166,8 @@ class Reindex:
     async def _told_by_events(self, prefix: str) -> dict[str, _Told]:
         """Return what the kept events tell, by the name that each is known under."""
         rows: dict[str, _Told] = {}
-        async for blob in self._container.list_blobs(name_starts_with=f"{prefix}/events/"):
-            content = await self._catalog.read(blob.name)
+        async for blob in self._archive.container.list_blobs(name_starts_with=f"{prefix}/events/"):
+            content = await self._archive.blobs.read(blob.name)
             try:
                 event = json.loads(content or b"")
                 files = parse_recording_files(event, blob.last_modified) if isinstance(event, dict) else None
@@ -188,7 +182,7 @@ class Reindex:
         return rows
 
     async def _consent(self, prefix: str) -> str | None:
-        content = await self._catalog.read(blob_names.consent_blob(prefix))
+        content = await self._archive.blobs.read(blob_names.consent_blob(prefix))
         return None if content is None else content.decode(errors="replace")
 
     async def _teach(self, name: str, prefix: str, told: _Told) -> bool:
@@ -208,7 +202,7 @@ class Reindex:
         return bool(missing)
 
     async def _findings(self, since: str, marker: str) -> ReindexReport:
-        blobs = self._container.list_blobs(
+        blobs = self._archive.container.list_blobs(
             name_starts_with=blob_names.ATTENTION, include=["metadata"], results_per_page=DEFAULT_LIMIT
         ).by_page(_decoded(marker))
         try:

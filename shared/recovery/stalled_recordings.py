@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from shared.core import blob_names, log
 from shared.core.errors import ManifestUnreadable
-from shared.incidents.incidents import Incident, IncidentKind, manifest_incident
+from shared.incidents.incidents import Incident, manifest_incident
+from shared.incidents.kinds import IncidentKind
+from shared.recovery.item_by_item import each
 from shared.storage.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, ManifestStatus
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from shared.events.chunk_message import ChunkMessage
     from shared.incidents.incidents import Incidents
     from shared.recovery.replay import Replay
-    from shared.storage.blobs import Catalog
+    from shared.storage.archive import Archive
     from shared.storage.ledger import Facts, Ledger
     from shared.storage.manifest import ArchivedChunk, Manifest
 
@@ -36,9 +38,11 @@ class StalledRecordings:
 
     Parameters
     ----------
-    catalog, ledger, attention
-        The archive's bookkeeping.
-    replaying
+    archive, ledger
+        What is archived, and what is known of it.
+    incidents
+        Gets what stays open.
+    replay
         Takes kept events in once more.
     retention
         How long the service keeps a recording's files.
@@ -50,22 +54,31 @@ class StalledRecordings:
 
     def __init__(
         self,
-        catalog: Catalog,
+        archive: Archive,
         ledger: Ledger,
-        attention: Incidents,
-        replaying: Replay,
+        incidents: Incidents,
+        replay: Replay,
         *,
         retention: timedelta,
         expected_event: timedelta,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._catalog = catalog
+        self._archive = archive
         self._ledger = ledger
-        self._attention = attention
-        self._replaying = replaying
+        self._incidents = incidents
+        self._replay = replay
         self._retention = retention
         self._expected_event = expected_event
         self._now = now
+
+    async def drive_all(self) -> None:
+        """Drive every partial recording on."""
+        seen = await self._incidents.rows()
+
+        async def drive(found: tuple[str, datetime]) -> None:
+            await self.drive(*found, seen)
+
+        await each("drive", self.partial(), drive)
 
     async def partial(self) -> AsyncIterator[tuple[str, datetime]]:
         """Yield the prefixes of partial recordings, with their manifests' last change."""
@@ -73,7 +86,7 @@ class StalledRecordings:
         # Old days hold little that is not complete, but many blobs to list: once an hour will do for them.
         days = DAYS_BACK if now.minute < 5 else 2
         for back in range(-1, days):
-            async for found in self._catalog.partial((now - timedelta(days=back)).date()):
+            async for found in self._archive.manifests.partial((now - timedelta(days=back)).date()):
                 yield found
 
     async def drive(self, prefix: str, changed_at: datetime, seen: Mapping[str, Mapping[str, Any]]) -> None:
@@ -85,9 +98,9 @@ class StalledRecordings:
             The operator's list.
         """
         try:
-            manifest = (await self._catalog.read_manifest(prefix)).manifest
+            manifest = (await self._archive.manifests.read(prefix)).manifest
         except ManifestUnreadable as error:
-            await self._attention.report(manifest_incident(prefix, error), seen)
+            await self._incidents.report(manifest_incident(prefix, error), seen)
             return
         if manifest is None or manifest.status is not ManifestStatus.PARTIAL:
             return
@@ -100,10 +113,10 @@ class StalledRecordings:
                 idle = {chunk.index for chunk in waiting if self._is_idle(facts, chunk, quiet)}
                 await self._send_again(prefix, facts, idle)
             if quiet >= PATIENCE:
-                await self._attention.report(self._waiting(prefix, manifest, waiting, facts, expires_at), seen)
+                await self._incidents.report(self._waiting(prefix, manifest, waiting, facts, expires_at), seen)
         elif quiet >= self._expected_event + (LONGEST_CHUNK if _goes_on(manifest) else timedelta()):
             reason = f"chunks {[chunk.index for chunk in manifest.chunks]} are archived, and others are missing"
-            await self._attention.report(
+            await self._incidents.report(
                 Incident(
                     kind=IncidentKind.GAP,
                     identifier=prefix,
@@ -118,8 +131,8 @@ class StalledRecordings:
     async def announce_again(self, prefix: str, only: set[int] | None = None) -> list[ChunkMessage]:
         """Take the events in that are kept with a recording, and send its chunks that are not archived to the queue."""
         sent = []
-        async for event in self._catalog.events(prefix):
-            sent += await self._replaying.replay(event, only)
+        async for event in self._archive.events.of(prefix):
+            sent += await self._replay.replay(event, only)
         return sent
 
     def _is_idle(self, facts: Facts, chunk: ArchivedChunk, quiet: timedelta) -> bool:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from shared.core import blob_names
 from shared.core.errors import ManifestUnreadable
 from shared.core.times import iso_time
-from shared.incidents.incidents import OPERATOR, STANDING, SWEEP, IncidentKind
+from shared.incidents.evidence_blobs import SETTLED_AT
+from shared.incidents.incidents import OPERATOR, SWEEP
+from shared.incidents.kinds import KINDS, IncidentKind, Look, Resolution
 from shared.incidents.restoration import REMEMBERED, raised_at
 from shared.recordings.idempotency import KEPT
 from shared.recovery.item_by_item import each
-from shared.storage.blobs import SETTLED_AT
 from shared.storage.manifest import ManifestStatus
 
 if TYPE_CHECKING:
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
     from shared.incidents.incidents import Incidents
     from shared.incidents.restoration import Restoration
     from shared.recovery.stalled_recordings import StalledRecordings
-    from shared.storage.blobs import Catalog
+    from shared.storage.claims import Claims
     from shared.storage.dead_letters import DeadLetters
     from shared.storage.ledger import Ledger
     from shared.storage.manifest import Manifest
+    from shared.storage.manifests import Manifests
 
 MOST = 500
 """Most of a kind that one sweep puts back, and most that it drops: the next one goes on."""
@@ -43,51 +45,53 @@ _LATER = timedelta(hours=1)
 
 
 class Upkeep:
-    """Keeps the operator's list true, and the ledger small.
+    """Keeps the operator's list true, and the table small.
 
     Parameters
     ----------
-    catalog, ledger, attention
-        The archive's bookkeeping.
-    redriving
+    ledger, claims
+        What is known of recordings, and the keys that were claimed.
+    incidents
+        The operator's list.
+    restoration
+        Puts incidents back, and knows whether one is resolved.
+    stalled
         Announces the events of a recording again.
     dead_letters
         Where Event Grid puts events that it could not deliver.
-    restoration
-        Puts findings back.
     now
         The time, in UTC.
     """
 
     def __init__(
         self,
-        catalog: Catalog,
         ledger: Ledger,
-        attention: Incidents,
-        redriving: StalledRecordings,
-        dead_letters: DeadLetters,
+        claims: Claims,
+        incidents: Incidents,
         *,
         restoration: Restoration,
+        stalled: StalledRecordings,
+        dead_letters: DeadLetters,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._catalog = catalog
         self._ledger = ledger
-        self._attention = attention
-        self._redriving = redriving
-        self._dead_letters = dead_letters
-        self._now = now
+        self._claims = claims
+        self._incidents = incidents
         self._restoration = restoration
         self._truth = restoration.truth
+        self._stalled = stalled
+        self._dead_letters = dead_letters
+        self._now = now
 
     async def put_back_what_is_missing(self) -> None:
         """Put findings on the list that it does not have: raised while the ledger was away, or lost with it.
 
         One listing and one query, and what is missing is read.
         """
-        rows = await self._attention.rows()
+        rows = await self._incidents.rows()
         missing: list[BlobProperties] = []
         reopened: list[tuple[str, str]] = []
-        async for blob in self._catalog.attention():
+        async for blob in self._incidents.evidence.all():
             key = blob.name.removeprefix(blob_names.ATTENTION).removesuffix(".json")
             row = rows.get(key)
             if row is None:
@@ -97,101 +101,103 @@ class Upkeep:
                 at = raised_at(blob)
                 if at > datetime.fromisoformat(row["settledAt"]):
                     reopened.append((key, iso_time(at)))
-        await each("put_back", _some(reopened), lambda found: self._attention.reopen(*found))
+        await each("put_back", _some(reopened), lambda found: self._incidents.reopen(*found))
         # At random, so that what cannot be read does not keep the rest waiting for ever.
         await each("put_back", _some(random.sample(missing, min(len(missing), MOST))), self._restoration.restore)
 
-    async def settle_what_is_mended(self) -> None:
+    async def settle_what_is_resolved(self) -> None:
         """Take off the list what the archive shows to be mended."""
-        rows, archive = await self._attention.rows(), _Manifests(self._catalog)
+        rows, archive = await self._incidents.rows(), _Manifests(self._truth.manifests)
         unread = set[str]()
         if any(row["kind"] == IncidentKind.DEAD_LETTER for row in rows.values()):
             unread = {blob_names.safe_name(name) async for name in self._dead_letters.waiting()}
 
         async def look(row: dict[str, Any]) -> None:
-            if await self._is_mended(row, archive, unread):
-                await self._attention.settle(row["id"], SWEEP)
+            if await self._is_resolved(row, archive, unread):
+                await self._incidents.settle(row["id"], SWEEP)
 
         await each("settle", _some(row for row in rows.values() if self._is_due(row)), look)
 
-    async def tell_what_grew(self) -> None:
+    async def report_what_grew(self) -> None:
         """Tell of each finding on the list that is louder than it was told, or of which nobody could be told."""
-        grown = [row for row in (await self._attention.rows()).values() if self._attention.has_grown(row)]
-        await each("tell", _some(grown), self._attention.tell_growth)
+        grown = [row for row in (await self._incidents.rows()).values() if self._incidents.has_grown(row)]
+        await each("report", _some(grown), self._incidents.report_growth)
 
     async def drop_what_is_old(self) -> None:
         """Drop Idempotency-Keys, callback addresses and settled findings that are past their use."""
-        await each("drop", _first(self._ledger.untouched("idempotency", self._now() - KEPT)), self._drop_key)
+        await each("drop", _first(self._claims.untouched("idempotency", self._now() - KEPT)), self._drop_key)
         opened = {name async for name in self._ledger.opened()}
 
         async def drop_address(reference: str) -> None:
-            bound = await self._ledger.reserved("callback-recording", reference)
+            bound = await self._claims.get("callback-recording", reference)
             if bound is None or blob_names.safe_name(bound["recordingId"]) not in opened:
-                await self._ledger.release("callback-recording", reference)
-                await self._ledger.drop("callback", reference)
+                await self._claims.release("callback-recording", reference)
+                await self._claims.drop("callback", reference)
 
-        await each("drop", _first(self._ledger.untouched("callback", self._now() - REMEMBERED)), drop_address)
+        await each("drop", _first(self._claims.untouched("callback", self._now() - REMEMBERED)), drop_address)
         if self._now().minute < 5:
             await each("drop", _first(self._settled_long_ago()), self._forget)
 
     async def _drop_key(self, key: str) -> None:
-        await self._ledger.drop("idempotency", key)
+        await self._claims.drop("idempotency", key)
 
     async def _forget(self, row: dict[str, Any]) -> None:
         """Forget a settled finding; what its evidence may not say, the ledger has to remember."""
-        if await self._attention.mark_settled(row):
-            await self._attention.forget(row["id"])
+        if await self._incidents.mark_settled(row):
+            await self._incidents.forget(row["id"])
 
     async def _settled_long_ago(self) -> AsyncIterator[dict[str, Any]]:
-        for row in (await self._attention.rows()).values():
+        for row in (await self._incidents.rows()).values():
             if row.get("settledAt") and self._now() - datetime.fromisoformat(row["settledAt"]) > 2 * REMEMBERED:
                 yield row
 
     def _is_due(self, row: Mapping[str, Any]) -> bool:
         """Whether a finding may have been mended since the last look."""
-        if row.get("settledAt") and (row.get("settledBy") != OPERATOR or row["kind"] not in STANDING):
+        kind = KINDS[IncidentKind(row["kind"])]
+        if row.get("settledAt") and (row.get("settledBy") != OPERATOR or not kind.found_by_every_sweep):
             return False
-        match row["kind"]:
-            case IncidentKind.SILENCE | IncidentKind.DEAD_LETTER:
+        match kind.look:
+            case Look.ALWAYS:
                 return True
-            case IncidentKind.EVENT | IncidentKind.MESSAGE | IncidentKind.CALL:
+            case Look.AFTER_SEEN:
                 # Each takes several requests, and whoever has the key can cause any number.
                 until = datetime.fromisoformat(row.get("seenAt") or row["raisedAt"]) + _LATER
-            case _ if row.get("expiresAt"):
+            case Look.UNTIL_EXPIRY if row.get("expiresAt"):
                 until = datetime.fromisoformat(row["expiresAt"]) + _LATER
-            case _:
+            case Look.UNTIL_EXPIRY:
                 until = datetime.fromisoformat(row["raisedAt"]) + timedelta(days=1)
         is_recent = self._now() - datetime.fromisoformat(row["raisedAt"]) <= REMEMBERED
-        return self._now() < until or (self._now().minute < 5 and (is_recent or row["kind"] == IncidentKind.GAP))
+        return self._now() < until or (self._now().minute < 5 and (is_recent or kind.looked_at_for_good))
 
-    async def _is_mended(self, row: dict[str, Any], archive: _Manifests, unread: set[str]) -> bool:
-        prefix = row.get("prefix")
-        match row["kind"]:
-            case IncidentKind.WAITING | IncidentKind.GAP if prefix:
-                mended = await self._is_whole(row, prefix, archive)
-            case IncidentKind.CHUNK:
-                mended = await self._truth.chunk_is_mended(row)
-            case IncidentKind.CONSENT:
-                mended = await self._truth.has_consent(row)
-            case IncidentKind.SILENCE:
-                mended = await self._truth.prefix(row) is not None
-            case IncidentKind.DEAD_LETTER:
-                mended = row["id"].removeprefix(f"{IncidentKind.DEAD_LETTER}.") not in unread
-            case _:
+    async def _is_resolved(self, row: dict[str, Any], archive: _Manifests, unread: set[str]) -> bool:
+        match KINDS[IncidentKind(row["kind"])].resolution:
+            case Resolution.CHUNKS_ARCHIVED | Resolution.RECORDING_COMPLETE as wanted:
+                resolved = await self._is_whole(row, wanted, archive)
+            case Resolution.CHUNK_ARCHIVED:
+                resolved = await self._truth.chunk_is_resolved(row)
+            case Resolution.CONSENT_ARCHIVED:
+                resolved = await self._truth.has_consent(row)
+            case Resolution.ANNOUNCED:
+                resolved = await self._truth.prefix(row) is not None
+            case Resolution.LETTER_TAKEN_IN:
+                resolved = row["id"].removeprefix(f"{IncidentKind.DEAD_LETTER}.") not in unread
+            case Resolution.CALL_RECORDED | Resolution.EVENT_ARCHIVED | Resolution.MESSAGE_ARCHIVED:
                 evidence = await self._restoration.evidence(row["id"])
-                mended = evidence is not None and await self._truth.is_mended(evidence)
-        return mended
+                resolved = evidence is not None and await self._truth.is_resolved(evidence)
+        return resolved
 
-    async def _is_whole(self, row: Mapping[str, Any], prefix: str, archive: _Manifests) -> bool:
+    async def _is_whole(self, row: Mapping[str, Any], wanted: Resolution, archive: _Manifests) -> bool:
+        if not (prefix := row.get("prefix")):
+            return False
         try:
             manifest = await archive.read(prefix)
         except ManifestUnreadable:
             return False
         if row.get("error") == ManifestUnreadable.__name__:
             # It can be read again: what events said meanwhile is not in it.
-            await self._redriving.announce_again(prefix)
+            await self._stalled.announce_again(prefix)
             return True
-        if row["kind"] == IncidentKind.WAITING:
+        if wanted is Resolution.CHUNKS_ARCHIVED:
             return manifest is not None and all(chunk.archived_at is not None for chunk in manifest.chunks)
         return manifest is not None and manifest.status is ManifestStatus.COMPLETE
 
@@ -199,13 +205,13 @@ class Upkeep:
 class _Manifests:
     """Manifests by prefix, each read once."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, manifests: Manifests) -> None:
+        self._manifests = manifests
         self._known: dict[str, Manifest | None] = {}
 
     async def read(self, prefix: str) -> Manifest | None:
         if prefix not in self._known:
-            self._known[prefix] = (await self._catalog.read_manifest(prefix)).manifest
+            self._known[prefix] = (await self._manifests.read(prefix)).manifest
         return self._known[prefix]
 
 

@@ -13,19 +13,19 @@ from shared.core import blob_names
 from shared.storage.manifest import ConsentFile
 
 if TYPE_CHECKING:
-    from shared.storage.blobs import Catalog
+    from shared.storage.archive import Archive
 
 
-async def keep_consent(catalog: Catalog, prefix: str, consent: str) -> ConsentFile:
+async def keep_consent(archive: Archive, prefix: str, consent: str) -> ConsentFile:
     """Put a consent beside the recording's files, unless one is there, and return what the manifest says of it."""
     name = blob_names.consent_blob(prefix)
-    content = await catalog.put_first(name, consent.encode())
+    content = await archive.blobs.put_first(name, consent.encode())
     return ConsentFile(blob=name, sha256=hashlib.sha256(content).hexdigest())
 
 
-async def add_consent(catalog: Catalog, prefix: str, consent: str) -> None:
+async def add_consent(archive: Archive, prefix: str, consent: str) -> None:
     """Put a consent beside the files of a recording that has a manifest already, and name it there."""
-    file = await keep_consent(catalog, prefix, consent)
-    await catalog.update_manifest(
+    file = await keep_consent(archive, prefix, consent)
+    await archive.manifests.update(
         prefix, lambda known: known if known.consent else known.model_copy(update={"consent": file})
     )

@@ -10,7 +10,7 @@ One table. A recording is a partition, named by its safe name:
 - rows `chunk.…`: how far the copy of a chunk is, and what its tries ended with.
 
 Partition `.open` has a row for each recording that we started and that no event has announced yet: a sweep looks there.
-Other partitions that begin with a dot, which no safe name does, hold claimed keys: who asks first wins.
+Other partitions that begin with a dot, which no safe name does, hold claimed keys (`claims`).
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ from azure.core.exceptions import AzureError
 from shared.core import log
 from shared.core.blob_names import safe_name
 from shared.core.times import iso_time
-from shared.storage.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from azure.data.tables.aio import TableClient
+    from shared.storage.table import Table
 
 TABLE = "recordings"
 """The table's name, in the archive's account."""
@@ -41,8 +40,6 @@ _OPEN = ".open"
 _RECORDING = "recording"
 _TRANSITION = "transition."
 _CHUNK = "chunk."
-_CLAIM = "claim"
-"""Tells a claim from another's, where the answer to the claiming was lost and the SDK asked again."""
 
 
 class Operation(StrEnum):
@@ -162,13 +159,13 @@ class Ledger:
     Parameters
     ----------
     table
-        Made on first use if it is missing.
+        Where it is kept.
     now
         The time, in UTC.
     """
 
-    def __init__(self, table: TableClient, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._rows = Table(table)
+    def __init__(self, table: Table, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.table = table
         self._now = now
 
     async def read(self, name: str) -> Facts:
@@ -176,7 +173,7 @@ class Ledger:
         known: dict[str, Any] = {}
         transitions: list[Transition] = []
         chunks: dict[int, ChunkProgress] = {}
-        async for row in self._rows.find("PartitionKey eq @partition", partition=name):
+        async for row in self.table.find("PartitionKey eq @partition", partition=name):
             kind = row.pop("RowKey")
             row.pop("PartitionKey")
             if kind == _RECORDING:
@@ -191,7 +188,7 @@ class Ledger:
     async def learn(self, name: str, /, **facts: str | float | None) -> None:
         """Merge facts into what is known; None means that nothing is said about it."""
         said = {key: value for key, value in facts.items() if value is not None}
-        await self._rows.merge(name, _RECORDING, said)
+        await self.table.merge(name, _RECORDING, said)
 
     async def record(
         self,
@@ -213,110 +210,52 @@ class Ledger:
         moment = at or self._now()
         row = {"operation": operation.value, "at": iso_time(moment), "by": by, "detail": detail}
         suffix = safe_name(key) if key else f"{iso_time(moment)}.{uuid4().hex[:8]}"
-        await self._rows.insert(name, f"{_TRANSITION}{suffix}", row)
+        await self.table.insert(name, f"{_TRANSITION}{suffix}", row)
 
     async def progress(self, name: str, index: int, done: int, total: int | None) -> None:
         """Note how far the copy of a chunk is, in bytes."""
-        await self._rows.merge(
+        await self.table.merge(
             name, f"{_CHUNK}{index:06}", {"bytesDone": done, "bytesTotal": total, "touchedAt": self._time()}
         )
 
     async def touch(self, name: str, index: int) -> None:
         """Note that a chunk is being worked on."""
-        await self._rows.merge(name, f"{_CHUNK}{index:06}", {"touchedAt": self._time()})
+        await self.table.merge(name, f"{_CHUNK}{index:06}", {"touchedAt": self._time()})
 
     async def failed(self, name: str, index: int, tries: int, error: str, next_try: datetime) -> None:
         """Note that a try to archive a chunk failed, and when the next one is due: it is not given up any more."""
         row = {"tries": tries, "lastError": error, "touchedAt": self._time(), "nextTryAt": iso_time(next_try)}
-        await self._rows.merge(name, f"{_CHUNK}{index:06}", {**row, "givenUpAt": ""})
+        await self.table.merge(name, f"{_CHUNK}{index:06}", {**row, "givenUpAt": ""})
 
     async def give_up(self, name: str, index: int, error: str) -> None:
         """Note that a chunk cannot be archived, and why."""
-        await self._rows.merge(name, f"{_CHUNK}{index:06}", {"lastError": error, "givenUpAt": self._time()})
+        await self.table.merge(name, f"{_CHUNK}{index:06}", {"lastError": error, "givenUpAt": self._time()})
 
     async def begin_anew(self, name: str, index: int) -> None:
         """Note that a chunk is tried as if for the first time, also one that was given up."""
         row = {"tries": 0, "touchedAt": self._time(), "nextTryAt": "", "givenUpAt": ""}
-        await self._rows.merge(name, f"{_CHUNK}{index:06}", row)
+        await self.table.merge(name, f"{_CHUNK}{index:06}", row)
 
     async def open(self, name: str, /, **facts: str | None) -> None:
         """List the recording among those that no event has announced yet."""
-        await self._rows.merge(_OPEN, name, {"since": self._time(), **facts})
+        await self.table.merge(_OPEN, name, {"since": self._time(), **facts})
 
     async def close(self, name: str) -> None:
         """Take the recording from the list of those that no event has announced yet."""
-        await self._rows.delete(_OPEN, name)
+        await self.table.delete(_OPEN, name)
 
     async def link(self, call_id: str, name: str) -> None:
         """Note that the recording with this safe name is of a call."""
-        await self._rows.merge(f".of-call.{safe_name(call_id)}", name, {})
+        await self.table.merge(f".of-call.{safe_name(call_id)}", name, {})
 
     async def linked(self, call_id: str) -> list[str]:
         """Return the safe names of the call's recordings."""
-        rows = self._rows.find("PartitionKey eq @partition", partition=f".of-call.{safe_name(call_id)}")
+        rows = self.table.find("PartitionKey eq @partition", partition=f".of-call.{safe_name(call_id)}")
         return [row["RowKey"] async for row in rows]
 
     async def opened(self) -> AsyncIterator[str]:
         """Yield the names of the recordings that no event has announced yet."""
-        async for row in self._rows.find("PartitionKey eq @partition", partition=_OPEN):
-            yield row["RowKey"]
-
-    async def reserve(self, kind: str, key: str, /, **facts: str) -> Mapping[str, Any] | None:
-        """Claim a key for the first who asks.
-
-        Parameters
-        ----------
-        kind
-            What the key is of, such as `call`.
-        key
-            Any text.
-
-        Returns
-        -------
-        None for the first; for everybody else the facts that are known under the key.
-        """
-        mine = uuid4().hex
-        while not await self._rows.insert(f".{kind}", safe_name(key), {**facts, _CLAIM: mine}):
-            row = await self._rows.get(f".{kind}", safe_name(key))
-            if row is None:  # it was released meanwhile
-                continue
-            return None if row.pop(_CLAIM, None) == mine else row
-        return None
-
-    async def reserved(self, kind: str, key: str) -> Mapping[str, Any] | None:
-        """Return the facts known under a key, or None if nobody claimed it."""
-        row = await self._rows.get(f".{kind}", safe_name(key))
-        if row is not None:
-            row.pop(_CLAIM, None)
-        return row
-
-    async def resolve(self, kind: str, key: str, /, **facts: str | None) -> None:
-        """Add facts to a key, which becomes claimed if it was not."""
-        await self._rows.merge(f".{kind}", safe_name(key), facts)
-
-    async def amend(self, kind: str, key: str, /, **facts: str | None) -> None:
-        """Add facts to a key if it is claimed."""
-        await self._rows.amend(f".{kind}", safe_name(key), facts)
-
-    async def release(self, kind: str, key: str) -> None:
-        """Give a claimed key up."""
-        await self.drop(kind, safe_name(key))
-
-    async def drop(self, kind: str, name: str) -> None:
-        """Give a key up that is known by its safe name."""
-        await self._rows.delete(f".{kind}", name)
-
-    async def claims(self, kind: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Yield the claimed keys of a kind, as safe names, with their facts."""
-        async for row in self._rows.find("PartitionKey eq @partition", partition=f".{kind}"):
-            row.pop("PartitionKey")
-            row.pop(_CLAIM, None)
-            yield row.pop("RowKey"), row
-
-    async def untouched(self, kind: str, since: datetime) -> AsyncIterator[str]:
-        """Yield the keys of a kind, as safe names, that nobody has written to since a moment, by storage's clock."""
-        query = "PartitionKey eq @partition and Timestamp lt @since"
-        async for row in self._rows.find(query, partition=f".{kind}", since=since):
+        async for row in self.table.find("PartitionKey eq @partition", partition=_OPEN):
             yield row["RowKey"]
 
     def _time(self) -> str:

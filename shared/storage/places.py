@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import TYPE_CHECKING
 
 from azure.storage.blob.aio import BlobPrefix
 
 from shared.core import blob_names
+from shared.core.times import iso_time
+from shared.storage.blobs import json_bytes
 from shared.storage.ledger import best_effort
 
 if TYPE_CHECKING:
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
     from azure.storage.blob.aio import ContainerClient
 
+    from shared.events.recording_files import RecordingFiles
+    from shared.storage.blobs import Blobs
     from shared.storage.ledger import Ledger
 
 _NAME = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_~.-]{0,299}")
@@ -23,8 +28,49 @@ _YEAR, _MONTH_OR_DAY = re.compile(r"\d{4}"), re.compile(r"\d\d")
 _AT_ONCE = 16
 
 
-class Places:
-    """Finds recordings.
+class EventPlaces:
+    """Settles where the recording of an event lies: the first event of a recording decides.
+
+    Parameters
+    ----------
+    blobs
+        The archive's.
+    """
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    async def settle(self, files: RecordingFiles) -> tuple[str, bool]:
+        """Return the prefix of an event's recording, and whether this call settled it.
+
+        Older forms of the event have no recordingId. What every form has is the call and the recording's start, so the
+        first event of a recording leaves a blob under those that says where the recording lies, and all others follow.
+        """
+        key, own = _place(files)
+        if key is None:
+            return own, False
+        record = json_bytes({"callId": files.call_id, "startTime": iso_time(files.start_time), "prefix": own})
+        settled = await self._blobs.put_first(blob_names.call_blob(key), record)
+        return str(json.loads(settled)["prefix"]), settled is record
+
+    async def find(self, files: RecordingFiles) -> str | None:
+        """Return the prefix that `settle` gave an event's recording; None where it never did."""
+        key, own = _place(files)
+        if key is None:
+            return own
+        settled = await self._blobs.read(blob_names.call_blob(key))
+        return str(json.loads(settled)["prefix"]) if settled is not None else None
+
+
+def _place(files: RecordingFiles) -> tuple[str | None, str]:
+    """Return the name of an event's call, where it has one, and the prefix that its recording has by itself."""
+    key = blob_names.call_key(files.call_id, files.start_time) if files.call_id else None
+    name = blob_names.safe_name(files.recording_id) if files.recording_id else str(key)
+    return key, blob_names.recording_prefix(name, files.start_time)
+
+
+class RecordingPlaces:
+    """Finds recordings by their ids.
 
     Parameters
     ----------

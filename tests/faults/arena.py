@@ -21,14 +21,17 @@ from local.provisioning import ARCHIVE_CONTAINER, CHUNK_QUEUE, DEAD_LETTER_CONTA
 from local.stack import ARCHIVE_TOPIC, Stack, StackOptions
 from shared.archiving.intake import Intake
 from shared.core.trusted_origins import TrustedOrigins
+from shared.incidents.evidence_blobs import EvidenceBlobs
 from shared.incidents.incidents import Incidents
 from shared.recordings.acs_client import AcsClient
-from shared.recovery.sweep import Sweep
-from shared.storage.blobs import Catalog
+from shared.storage.archive import Archive
 from shared.storage.chunk_queue import ChunkQueue
+from shared.storage.claims import Claims
 from shared.storage.dead_letters import DeadLetters
 from shared.storage.ledger import TABLE, Ledger
+from shared.storage.table import Table
 from tests.faults.storage_proxy import StorageProxy
+from tests.recovery_parts import RETENTION, recovery_parts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,7 +53,6 @@ SETTINGS = {
     "RETRY_SECONDS": "1",
     "COPY_BLOCK_MIB": "1",
 }
-RETENTION = timedelta(hours=24)
 RECORDINGS_AT_ONCE = 8
 
 
@@ -162,20 +164,19 @@ class Arena:
             TableServiceClient.from_connection_string(storage) as tables,
             CallAutomationClient(acs.endpoint, AzureKeyCredential(acs.options.access_key), retry_total=0) as client,
         ):
-            catalog, ledger = Catalog(self.container), Ledger(tables.get_table_client(TABLE), now=now)
-            attention = Incidents(catalog, ledger, now=now)
+            table = tables.get_table_client(TABLE)
+            archive, ledger = Archive(self.container), Ledger(Table(table), now=now)
+            incidents = Incidents(EvidenceBlobs(archive.blobs), Claims(Table(table)), now=now)
             origins = TrustedOrigins(["http://127.0.0.1:*"])
-            recovery = Sweep(
-                catalog=catalog,
-                ledger=ledger,
-                attention=attention,
-                intake=Intake(catalog, ledger, attention, origins=origins, retention=RETENTION, now=now),
+            recovery = recovery_parts(
+                archive=archive,
+                table=table,
+                incidents=incidents,
+                intake=Intake(archive, ledger, incidents, origins=origins, retention=RETENTION, now=now),
                 control=AcsClient(client),
                 queue=ChunkQueue(queues, CHUNK_QUEUE),
                 poison=ChunkQueue(queues, f"{CHUNK_QUEUE}-poison"),
                 dead_letters=DeadLetters(blobs.get_container_client(DEAD_LETTER_CONTAINER)),
-                retention=RETENTION,
-                expected_event=timedelta(minutes=60),
                 now=now,
             )
             await recovery.sweep()

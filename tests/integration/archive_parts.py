@@ -24,23 +24,30 @@ from azure.storage.queue.aio import QueueServiceClient
 from local.acs.server import AcsEmulator, AcsOptions
 from local.clock import Clock
 from shared.archiving.chunk_archiver import ChunkArchiver
+from shared.archiving.chunk_files import ChunkFiles
+from shared.archiving.chunk_retries import ChunkRetries
 from shared.archiving.intake import Intake
 from shared.core.blob_names import safe_name
 from shared.core.trusted_origins import TrustedOrigins
 from shared.download.client import DownloadClient
 from shared.download.signing import HmacSigner
+from shared.incidents.evidence_blobs import EvidenceBlobs
 from shared.incidents.incidents import Incidents
 from shared.recordings.acs_client import AcsClient
-from shared.recovery.sweep import Sweep
-from shared.storage.blobs import Catalog
+from shared.storage.archive import Archive
 from shared.storage.chunk_queue import ChunkQueue
+from shared.storage.claims import Claims
 from shared.storage.dead_letters import DeadLetters
 from shared.storage.ledger import Ledger
+from shared.storage.table import Table
 from shared.upload.copier import Copier
+from tests.recovery_parts import RETENTION, RecoveryParts, recovery_parts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
+
+    from azure.data.tables.aio import TableClient
 
     from local.azurite import Azurite
     from shared.storage.ledger import ChunkProgress
@@ -75,12 +82,15 @@ class Parts:
     dead_letters: ContainerClient
     poison: ChunkQueue
     queue: ListQueue
-    catalog: Catalog
+    archive: Archive
+    table: TableClient
     ledger: Ledger
-    attention: Incidents
+    claims: Claims
+    letters: DeadLetters
+    incidents: Incidents
     intake: Intake
-    archive: ChunkArchiver
-    recovery: Sweep
+    chunk_archiver: ChunkArchiver
+    recovery: RecoveryParts
     moved: timedelta = field(default_factory=timedelta)
 
     def now(self) -> datetime:
@@ -136,7 +146,7 @@ class Parts:
             taken = self.queue.take(min(sweep_at, end))
             if taken is not None:
                 self._move_to(taken[0])
-                await self.archive.archive(taken[1])
+                await self.chunk_archiver.take(taken[1])
             elif sweep_at <= end:
                 self._move_to(sweep_at)
                 await self.recovery.sweep()
@@ -175,7 +185,7 @@ class Parts:
 
     async def findings(self) -> list[dict[str, Any]]:
         """The operator's list."""
-        return await self.attention.loudest_first()
+        return await self.incidents.loudest_first()
 
     def _move_to(self, moment: datetime) -> None:
         self.acs.clock.advance(max(0.0, (moment - self.now()).total_seconds()))
@@ -201,36 +211,34 @@ async def archive_parts(azurite: Azurite, media: Path) -> AsyncIterator[Parts]:
         await queues.create_queue(f"poison-{unique}")
         now = clock.now
         origins = TrustedOrigins(["http://127.0.0.1:*"])
-        catalog, ledger = Catalog(container), Ledger(tables.get_table_client(f"ledger{unique}"), now=now)
-        attention, queue = Incidents(catalog, ledger, now=now), ListQueue(now)
-        retention = timedelta(hours=24)
-        intake = Intake(catalog, ledger, attention, origins=origins, retention=retention, now=now)
-        poison = ChunkQueue(queues, f"poison-{unique}")
+        table = tables.get_table_client(f"ledger{unique}")
+        archive, ledger, claims = Archive(container), Ledger(Table(table), now=now), Claims(Table(table))
+        incidents, queue = Incidents(EvidenceBlobs(archive.blobs), claims, now=now), ListQueue(now)
+        intake = Intake(archive, ledger, incidents, origins=origins, retention=RETENTION, now=now)
+        poison, letters = ChunkQueue(queues, f"poison-{unique}"), DeadLetters(dead_letters)
         waiting: Any = queue
-        archive = ChunkArchiver(
-            container,
-            catalog=catalog,
-            ledger=ledger,
-            attention=attention,
-            queue=waiting,
-            source=DownloadClient(session, HmacSigner(acs.endpoint, options.access_key), origins, sleep=_at_once),
-            transfer=Copier(block_mib=1, concurrency=4),
+        source = DownloadClient(session, HmacSigner(acs.endpoint, options.access_key), origins, sleep=_at_once)
+        archiver = ChunkArchiver(
+            archive,
+            ChunkFiles(archive, ledger, source, Copier(block_mib=1, concurrency=4)),
+            ChunkRetries(waiting, ledger, incidents, now=now),
             now=now,
         )
-        recovery = Sweep(
-            catalog=catalog,
-            ledger=ledger,
-            attention=attention,
+        recovery = recovery_parts(
+            archive=archive,
+            table=table,
+            incidents=incidents,
             intake=intake,
             control=AcsClient(client),
             queue=waiting,
             poison=poison,
-            dead_letters=DeadLetters(dead_letters),
-            retention=retention,
-            expected_event=timedelta(minutes=60),
+            dead_letters=letters,
             now=now,
         )
-        yield Parts(acs, container, dead_letters, poison, queue, catalog, ledger, attention, intake, archive, recovery)
+        yield Parts(
+            acs, container, dead_letters, poison, queue, archive, table, ledger, claims, letters, incidents, intake,
+            archiver, recovery,
+        )  # fmt: skip
 
 
 async def _at_once(_: float) -> None:

@@ -10,7 +10,9 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 
 from local.stack import CALL_FUNCTION
+from shared.storage.claims import Claims
 from shared.storage.ledger import TABLE, Ledger
+from shared.storage.table import Table
 from tests.integration.waiting import eventually
 
 if TYPE_CHECKING:
@@ -47,7 +49,14 @@ POLICY: dict[str, Any] = {
 async def ledger(stack: Stack) -> AsyncIterator[Ledger]:
     """The ledger that the stack's app keeps."""
     async with TableServiceClient.from_connection_string(stack.storage) as tables:
-        yield Ledger(tables.get_table_client(TABLE))
+        yield Ledger(Table(tables.get_table_client(TABLE)))
+
+
+@pytest.fixture(scope="module")
+async def claims(stack: Stack) -> AsyncIterator[Claims]:
+    """The keys that the app has claimed."""
+    async with TableServiceClient.from_connection_string(stack.storage) as tables:
+        yield Claims(Table(tables.get_table_client(TABLE)))
 
 
 @pytest.fixture(scope="module")

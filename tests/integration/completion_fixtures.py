@@ -54,7 +54,7 @@ class Workshop:
         async with asyncio.timeout(30):
             while len(bodies) < messages:
                 async for message in self.queue.receive_messages(max_messages=1, visibility_timeout=60):
-                    await self.services.archive.archive(message.content)
+                    await self.services.chunk_archiver.take(message.content)
                     await self.queue.delete_message(message)
                     bodies.append(message.content)
                     break
@@ -92,7 +92,7 @@ class Workshop:
 
     async def findings(self) -> list[dict[str, Any]]:
         """Return what an operator has to look at."""
-        return await self.services.attention.loudest_first()
+        return await self.services.incidents.loudest_first()
 
 
 def event_of(truth: dict[str, Any], **data: Any) -> dict[str, Any]:

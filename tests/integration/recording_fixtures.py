@@ -16,7 +16,9 @@ from azure.data.tables.aio import TableServiceClient
 from openapi_schema_validator import OAS31Validator
 
 from shared.api.openapi import build
+from shared.storage.claims import Claims
 from shared.storage.ledger import TABLE, Ledger
+from shared.storage.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -99,7 +101,14 @@ def documented_table(title: str) -> list[dict[str, str]]:
 async def ledger(stack: Stack) -> AsyncIterator[Ledger]:
     """The ledger that the app writes."""
     async with TableServiceClient.from_connection_string(stack.storage) as tables:
-        yield Ledger(tables.get_table_client(TABLE))
+        yield Ledger(Table(tables.get_table_client(TABLE)))
+
+
+@pytest.fixture(scope="module")
+async def claims(stack: Stack) -> AsyncIterator[Claims]:
+    """The keys that the app has claimed."""
+    async with TableServiceClient.from_connection_string(stack.storage) as tables:
+        yield Claims(Table(tables.get_table_client(TABLE)))
 
 
 @pytest.fixture(scope="module")

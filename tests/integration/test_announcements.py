@@ -12,7 +12,8 @@ from local.eventgrid.emulator import EventGridEmulator
 from local.eventgrid.options import EventGridOptions
 from local.eventgrid.schemas import EventSchema, TopicKind
 from local.listener import listening
-from shared.incidents.incidents import Incident, IncidentKind
+from shared.incidents.incidents import Incident
+from shared.incidents.kinds import IncidentKind
 from tests.integration.archive_fixtures import acs_control, finished_recording
 from tests.integration.completion_fixtures import Workshop, event_of, workshop
 from tests.integration.eventgrid_fixtures import Subscriber, subscriber
@@ -111,7 +112,7 @@ async def test_a_message_that_comes_again_says_the_same_again_under_the_same_id(
     truth = await audience.shop.acs.recording(chunks=1, durationSeconds=2, contentType="audio")
     await audience.shop.announce(event_of(truth))
     (body,) = await audience.shop.work()
-    await audience.shop.services.archive.archive(body)
+    await audience.shop.services.chunk_archiver.take(body)
     first, second = await audience.heard(truth["recordingId"])
     assert first == second
 
@@ -133,7 +134,7 @@ async def test_what_the_topic_did_not_take_is_said_again_and_nothing_is_copied_a
 async def test_a_finding_is_announced_once_for_each_severity_and_again_where_the_topic_failed(
     audience: Audience,
 ) -> None:
-    attention = audience.shop.services.attention
+    attention = audience.shop.services.incidents
     finding = Incident(
         kind=IncidentKind.GAP, identifier="r.1", reason="chunk 1 is missing", recording_id="r", prefix="2026/11/22/r"
     )

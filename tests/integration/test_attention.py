@@ -11,7 +11,8 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError
 from azure.storage.blob.aio import BlobClient
 
 from shared.core.errors import TopicUnavailable
-from shared.incidents.incidents import Incident, IncidentKind, Incidents
+from shared.incidents.incidents import Incident, Incidents
+from shared.incidents.kinds import IncidentKind
 from tests.integration.archive_parts import Parts, archive_parts
 from tests.integration.completion_fixtures import MEDIA
 
@@ -36,12 +37,12 @@ async def away(*_: object, **__: object) -> None:
 
 def away_from(monkeypatch: pytest.MonkeyPatch, parts: Parts) -> None:
     for name in ("create_entity", "upsert_entity", "update_entity", "get_entity", "delete_entity"):
-        monkeypatch.setattr(parts.ledger._rows._table, name, away)
+        monkeypatch.setattr(parts.table, name, away)
 
 
 async def lose_the_ledger(parts: Parts) -> None:
     """Leave nothing in the table: a table of that name could not be made again at once."""
-    table = parts.ledger._rows._table
+    table = parts.table
     async for row in table.list_entities():
         await table.delete_entity(row)
 
@@ -82,8 +83,8 @@ async def test_what_an_operator_settled_does_not_come_back_with_a_sweep_nor_when
     listed = await parts.findings()
     assert {finding["kind"] for finding in listed} == {"event", "chunk", "waiting"}
     for finding in listed:
-        assert await parts.attention.settle(finding["id"])
-    assert not await parts.attention.settle(listed[0]["id"])
+        assert await parts.incidents.settle(finding["id"])
+    assert not await parts.incidents.settle(listed[0]["id"])
     await parts.live(HOUR)
     assert await parts.findings() == []
     await lose_the_ledger(parts)
@@ -96,7 +97,7 @@ async def test_what_happens_once_more_after_it_was_settled_is_on_the_list_again_
 ) -> None:
     event = await refused(parts)
     [finding] = await parts.findings()
-    await parts.attention.settle(finding["id"])
+    await parts.incidents.settle(finding["id"])
     caplog.clear()
     await parts.deliver(event)
     assert [found["id"] for found in await parts.findings()] == [finding["id"]]
@@ -108,7 +109,7 @@ async def test_what_happens_once_more_while_the_ledger_is_away_is_on_the_list_ag
 ) -> None:
     event = await refused(parts)
     [finding] = await parts.findings()
-    await parts.attention.settle(finding["id"])
+    await parts.incidents.settle(finding["id"])
     with monkeypatch.context() as patch:
         away_from(patch, parts)
         await parts.deliver(event)
@@ -122,7 +123,7 @@ async def test_a_lasting_finding_that_was_settled_comes_back_when_its_reason_is_
     await parts.deliver(parts.event(truth))
     await parts.live(HOUR)
     [finding] = await parts.findings()
-    await parts.attention.settle(finding["id"])
+    await parts.incidents.settle(finding["id"])
     await parts.live(20 * HOUR)
     assert await parts.findings() == []
     await parts.live(4 * HOUR)
@@ -143,7 +144,7 @@ async def test_an_immutable_container_that_takes_no_mark_keeps_what_is_settled_o
     monkeypatch.setattr(BlobClient, "set_blob_metadata", immutable)
     await refused(parts)
     [finding] = await parts.findings()
-    assert await parts.attention.settle(finding["id"])
+    assert await parts.incidents.settle(finding["id"])
     assert any(record.getMessage().startswith("attention.not_marked") for record in caplog.records)
     await parts.live(30 * MINUTE)
     assert await parts.findings() == []
@@ -164,7 +165,7 @@ async def test_what_is_found_once_grows_louder_by_itself_and_is_told_once_for_ea
 async def test_a_lost_answer_to_the_claim_does_not_silence_a_finding(
     parts: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real = parts.ledger._rows._table.create_entity
+    real = parts.table.create_entity
 
     async def carried_out_twice(*arguments: Any, **options: Any) -> object:
         await real(*arguments, **options)
@@ -172,7 +173,7 @@ async def test_a_lost_answer_to_the_claim_does_not_silence_a_finding(
 
     await parts.ledger.learn("recording", made="the table")
     with monkeypatch.context() as patch:
-        patch.setattr(parts.ledger._rows._table, "create_entity", carried_out_twice)
+        patch.setattr(parts.table, "create_entity", carried_out_twice)
         await refused(parts)
     assert told(caplog) == ["notice"]
     assert len(await parts.findings()) == 1
@@ -189,16 +190,16 @@ async def test_what_a_topic_did_not_take_is_announced_by_a_sweep_and_logged_once
             raise TopicUnavailable("closed")
         heard.append(finding)
 
-    attention = Incidents(parts.catalog, parts.ledger, announce=topic, now=parts.now)
+    attention = Incidents(parts.incidents.evidence, parts.claims, announce=topic, now=parts.now)
     await attention.report(
         Incident(kind=IncidentKind.EVENT, identifier="x", reason="as a test wants", evidence={"event": {}})
     )
     assert heard == []
     is_open = True
     for row in (await attention.rows()).values():
-        await attention.tell_growth(row)
+        await attention.report_growth(row)
     for row in (await attention.rows()).values():
-        await attention.tell_growth(row)
+        await attention.report_growth(row)
     assert [finding["id"] for finding in heard] == ["event.x"]
     assert told(caplog) == ["warning"]
 
@@ -225,7 +226,7 @@ async def test_what_is_found_after_a_chunk_was_archived_stays_until_it_ceases_to
         finding = Incident(
             kind=IncidentKind.CHUNK, identifier=identifier, reason="-", error=error, evidence={}, **about
         )
-        await parts.attention.report(finding)
+        await parts.incidents.report(finding)
 
     await parts.deliver(parts.event(truth))
     about["prefix"] = await parts.prefix(truth)

@@ -10,7 +10,8 @@ import pytest
 
 from shared.core.errors import IncidentNotFound, NothingToRetry
 from shared.core.trusted_origins import TrustedOrigins
-from shared.incidents.incidents import Incident, IncidentKind
+from shared.incidents.incidents import Incident
+from shared.incidents.kinds import IncidentKind
 from tests.integration.archive_parts import Parts, archive_parts
 from tests.integration.completion_fixtures import MEDIA
 
@@ -59,7 +60,7 @@ async def test_a_chunk_given_up_for_good_is_not_tried_again_until_an_operator_sa
     assert parts.acs.log.all() == []
     finding = only(await parts.findings(), "chunk")
 
-    retried = await parts.recovery.rework.retry(finding["id"])
+    retried = await parts.recovery.manual_retry.retry(finding["id"])
     assert (retried.chunks, retried.settled) == (1, False)
     assert (await parts.progress(truth))[0].given_up_at is None
     await parts.live(10 * MINUTE)
@@ -75,7 +76,7 @@ async def test_a_chunk_that_is_retried_and_fails_in_passing_is_looked_after_agai
     await parts.deliver(parts.event(truth))
     await parts.live(2 * MINUTE)
     parts.acs.order_fault(kind="503", target="any", times=None, for_seconds=3600)
-    await parts.recovery.rework.retry(only(await parts.findings(), "chunk")["id"])
+    await parts.recovery.manual_retry.retry(only(await parts.findings(), "chunk")["id"])
     await parts.live(MINUTE)
     parts.queue.messages.clear()  # and the message is lost
     await parts.live(2 * HOUR)
@@ -88,16 +89,16 @@ async def test_a_refused_event_is_taken_in_once_its_origin_is_trusted(parts: Par
     await parts.deliver(parts.event(truth))
     [finding] = await parts.findings()
     with pytest.raises(NothingToRetry, match="refused once more"):
-        await parts.recovery.rework.retry(finding["id"])
+        await parts.recovery.manual_retry.retry(finding["id"])
     await parts.live(30 * MINUTE)
     assert [found["id"] for found in await parts.findings()] == [finding["id"]]
 
     parts.intake._origins = TrustedOrigins(["http://127.0.0.1:*"])
-    assert (await parts.recovery.rework.retry(finding["id"])).chunks == 1
+    assert (await parts.recovery.manual_retry.retry(finding["id"])).chunks == 1
     await parts.live(6 * MINUTE)
     assert await is_whole(parts, truth)
     assert await parts.findings() == []
-    assert (await parts.recovery.rework.retry(finding["id"])).chunks == 0
+    assert (await parts.recovery.manual_retry.retry(finding["id"])).chunks == 0
 
 
 async def test_of_an_event_that_was_too_large_nothing_can_be_retried(parts: Parts) -> None:
@@ -106,7 +107,7 @@ async def test_of_an_event_that_was_too_large_nothing_can_be_retried(parts: Part
     await parts.deliver(event)
     [finding] = await parts.findings()
     with pytest.raises(NothingToRetry, match="only the head"):
-        await parts.recovery.rework.retry(finding["id"])
+        await parts.recovery.manual_retry.retry(finding["id"])
 
 
 async def test_a_recording_that_waits_is_announced_anew_and_works_without_the_ledger_knowing_it(parts: Parts) -> None:
@@ -116,10 +117,10 @@ async def test_a_recording_that_waits_is_announced_anew_and_works_without_the_le
     await parts.live(HOUR)
     finding = only(await parts.findings(), "waiting")
     parts.queue.messages.clear()
-    async for row in parts.ledger._rows._table.list_entities():
+    async for row in parts.table.list_entities():
         if not row["PartitionKey"].startswith(".attention"):
-            await parts.ledger._rows._table.delete_entity(row)
-    assert (await parts.recovery.rework.retry(finding["id"])).chunks == 2
+            await parts.table.delete_entity(row)
+    assert (await parts.recovery.manual_retry.retry(finding["id"])).chunks == 2
     await parts.live(6 * MINUTE)
     assert await is_whole(parts, truth)
     assert await parts.findings() == []
@@ -129,12 +130,12 @@ async def test_what_has_no_work_says_why(parts: Parts) -> None:
     truth = await parts.recording(chunks=3, durationSeconds=6)
     await parts.deliver(parts.event(truth, 0, 2))
     await parts.live(2 * HOUR)
-    retry = parts.recovery.rework.retry
+    retry = parts.recovery.manual_retry.retry
     with pytest.raises(NothingToRetry, match="never announced"):
         await retry(only(await parts.findings(), "gap")["id"])
     for kind, reason in ((IncidentKind.SILENCE, "no event has come"), (IncidentKind.DEAD_LETTER, "every sweep")):
         finding = Incident(kind=kind, identifier="x", reason="as a test wants")
-        await parts.attention.report(finding)
+        await parts.incidents.report(finding)
         with pytest.raises(NothingToRetry, match=reason):
             await retry(finding.key)
     await parts.poison.send("nonsense", timedelta())
@@ -150,13 +151,13 @@ async def test_a_consent_that_the_ledger_did_not_take_is_put_where_it_belongs(pa
     await parts.deliver(parts.event(truth))
     given = {"basis": "consent", "obtainedFrom": ["8:acs:alice"], "obtainedAt": "2026-11-22T09:00:00Z"}
     evidence = {"reason": "as a test wants", "recordingId": truth["recordingId"], "consent": given}
-    await parts.catalog.raise_attention("consent.x", evidence)
+    await parts.incidents.evidence.raise_("consent.x", evidence)
     await parts.live(11 * MINUTE)
     [finding] = await parts.findings()
-    assert (await parts.recovery.rework.retry(finding["id"])).settled
+    assert (await parts.recovery.manual_retry.retry(finding["id"])).settled
     manifest = await parts.manifest(truth)
     assert manifest is not None
-    content = await parts.catalog.read(manifest["consent"]["blob"])
+    content = await parts.archive.blobs.read(manifest["consent"]["blob"])
     assert content is not None
     assert json.loads(content) == given
     assert await parts.findings() == []

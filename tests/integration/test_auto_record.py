@@ -23,7 +23,7 @@ from shared.recordings.policy import parse_policy
 from shared.recordings.start_request import StartRecording
 from shared.storage.ledger import Ledger, Operation
 from tests.integration.archive_fixtures import acs_control, app
-from tests.integration.call_fixtures import POLICY, event_of, ledger, new_call, recording_host, recordings_of
+from tests.integration.call_fixtures import POLICY, claims, event_of, ledger, new_call, recording_host, recordings_of
 from tests.integration.waiting import eventually
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
     from local.functions_host import FunctionsHost
     from local.stack import Stack
+    from shared.storage.claims import Claims
     from shared.storage.ledger import Facts
 
-__all__ = ["acs_control", "app", "ledger", "recording_host"]
+__all__ = ["acs_control", "app", "claims", "ledger", "recording_host"]
 
 MINUTES = timedelta(minutes=1)
 
@@ -54,13 +55,13 @@ async def parts(stack: Stack) -> AsyncIterator[Services]:
 
 
 @pytest.fixture
-def auto_record(parts: Services, ledger: Ledger) -> MakeAutoRecord:
+def auto_record(parts: Services, ledger: Ledger, claims: Claims) -> MakeAutoRecord:
     """What takes the events of calls; `now` is the time, that of the emulators by default."""
     policy, faults = parse_policy(json.dumps(POLICY).encode(), require_consent=True)
     assert policy is not None, faults
 
     def make(now: Callable[[], datetime] = lambda: datetime.now(UTC), *, off: bool = False) -> AutoRecord:
-        return AutoRecord(ledger, parts.attention, parts.recordings, None if off else policy, now=now)
+        return AutoRecord(ledger, claims, parts.incidents, parts.recordings, None if off else policy, now=now)
 
     return make
 
@@ -99,11 +100,11 @@ def secretly(stack: Stack, acs_control: aiohttp.ClientSession) -> Secretly:
     return Secretly(stack, acs_control)
 
 
-async def decided(ledger: Ledger, call: dict[str, Any], outcome: str | None = None) -> Mapping[str, Any]:
+async def decided(claims: Claims, call: dict[str, Any], outcome: str | None = None) -> Mapping[str, Any]:
     """The trace of what was decided about a call, once there is one."""
 
     async def trace() -> Mapping[str, Any] | None:
-        row = await ledger.reserved("call", call["serverCallId"])
+        row = await claims.get("call", call["serverCallId"])
         return row if row is not None and "outcome" in row else None
 
     row = await eventually(trace, within=20)
@@ -124,10 +125,10 @@ def as_cloud_event(event: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_a_call_that_fits_is_recorded_as_its_rule_says_and_closed_when_it_ends(
-    recording_host: FunctionsHost, acs_control: aiohttp.ClientSession, ledger: Ledger
+    recording_host: FunctionsHost, acs_control: aiohttp.ClientSession, ledger: Ledger, claims: Claims
 ) -> None:
     call = await new_call(acs_control, f"8:acs:auto-{uuid4()}")
-    trace = await decided(ledger, call, "started")
+    trace = await decided(claims, call, "started")
     assert {name: trace[name] for name in ("action", "rule", "reason")} == {
         "action": "record",
         "rule": "support",
@@ -158,10 +159,12 @@ async def test_a_call_that_fits_is_recorded_as_its_rule_says_and_closed_when_it_
 
 
 async def test_twenty_deliveries_at_once_in_both_schemas_are_one_recording(
+    *,
     recording_host: FunctionsHost,
     stack: Stack,
     acs_control: aiohttp.ClientSession,
     ledger: Ledger,
+    claims: Claims,
     secretly: Secretly,
 ) -> None:
     call, started = await secretly.begin()
@@ -178,7 +181,7 @@ async def test_twenty_deliveries_at_once_in_both_schemas_are_one_recording(
         statuses = await asyncio.gather(*(deliver(session, event) for event in events))
     assert statuses == [202] * 20
     [recording] = await recordings_of(acs_control, call)
-    assert (await decided(ledger, call, "started"))["recordingId"] == recording["recordingId"]
+    assert (await decided(claims, call, "started"))["recordingId"] == recording["recordingId"]
     facts = await ledger.read(safe_name(recording["recordingId"]))
     assert [entry.operation for entry in facts.transitions].count(Operation.START) == 1
     await acs_control.delete(f"calls/{call['callId']}")
@@ -202,11 +205,11 @@ class Left(NamedTuple):
     ],
 )
 async def test_a_call_that_does_not_fit_is_left_alone_and_the_reason_is_kept(
-    auto_record: MakeAutoRecord, acs_control: aiohttp.ClientSession, ledger: Ledger, secretly: Secretly, left: Left
+    auto_record: MakeAutoRecord, acs_control: aiohttp.ClientSession, claims: Claims, secretly: Secretly, left: Left
 ) -> None:
     call, started = await secretly.begin(left.caller, **left.wanted)
     await auto_record().take(started)
-    trace = await decided(ledger, call, "skipped")
+    trace = await decided(claims, call, "skipped")
     assert (trace["action"], trace["rule"], trace["reason"]) == ("skip", left.rule, left.reason)
     assert left.caller not in json.dumps(dict(trace), default=str)
     assert await recordings_of(acs_control, call) == []
@@ -215,41 +218,41 @@ async def test_a_call_that_does_not_fit_is_left_alone_and_the_reason_is_kept(
 async def test_whoever_comes_after_a_crash_starts_the_recording(
     auto_record: MakeAutoRecord,
     acs_control: aiohttp.ClientSession,
-    ledger: Ledger,
+    claims: Claims,
     parts: Services,
     secretly: Secretly,
 ) -> None:
     nothing_asked, asked_and_lost = await secretly.begin(), await secretly.begin()
     for call, started in (nothing_asked, asked_and_lost):
         claimed_at, repeatability = iso_time(datetime.now(UTC) - MINUTES), str(uuid4())
-        await ledger.reserve(
+        await claims.claim(
             "call", call["serverCallId"], eventId=started["id"], claimedAt=claimed_at, repeatabilityId=repeatability
         )
         if call is asked_and_lost[0]:
             await stand_in_for_the_crashed(parts, call, repeatability)
         await auto_record().take(started)
         [recording] = await recordings_of(acs_control, call)
-        assert (await decided(ledger, call, "started"))["recordingId"] == recording["recordingId"]
+        assert (await decided(claims, call, "started"))["recordingId"] == recording["recordingId"]
 
 
 async def stand_in_for_the_crashed(parts: Services, call: dict[str, Any], repeatability_id: str) -> None:
     """Ask the service as one who dies before the answer is noted."""
     request = StartRecording(server_call_id=call["serverCallId"])
-    await parts.control.start(request, Repeatability(UUID(repeatability_id), datetime.now(UTC)))
+    await parts.acs.start(request, Repeatability(UUID(repeatability_id), datetime.now(UTC)))
 
 
 async def test_a_call_that_somebody_records_already_is_no_error(
     auto_record: MakeAutoRecord,
     app: aiohttp.ClientSession,
     acs_control: aiohttp.ClientSession,
-    ledger: Ledger,
+    claims: Claims,
     secretly: Secretly,
 ) -> None:
     call, started = await secretly.begin()
     async with app.post("recordings", json={"serverCallId": call["serverCallId"]}) as answer:
         assert answer.status == 201
     await auto_record().take(started)
-    await decided(ledger, call, "alreadyRecording")
+    await decided(claims, call, "alreadyRecording")
     assert len(await recordings_of(acs_control, call)) == 1
 
 
@@ -257,7 +260,7 @@ async def test_when_the_service_is_away_the_event_comes_again_and_the_call_is_re
     auto_record: MakeAutoRecord,
     stack: Stack,
     acs_control: aiohttp.ClientSession,
-    ledger: Ledger,
+    claims: Claims,
     secretly: Secretly,
 ) -> None:
     call, started = await secretly.begin()
@@ -266,13 +269,13 @@ async def test_when_the_service_is_away_the_event_comes_again_and_the_call_is_re
         await auto_record().take(started)
     await auto_record().take(started)
     assert len(await recordings_of(acs_control, call)) == 1
-    assert "503" in (await decided(ledger, call, "started"))["lastError"]
+    assert "503" in (await decided(claims, call, "started"))["lastError"]
 
 
 async def test_a_call_that_has_ended_is_not_asked_for_again(
     auto_record: MakeAutoRecord,
     acs_control: aiohttp.ClientSession,
-    ledger: Ledger,
+    claims: Claims,
     secretly: Secretly,
 ) -> None:
     call, started = await secretly.begin()
@@ -283,7 +286,7 @@ async def test_a_call_that_has_ended_is_not_asked_for_again(
     with pytest.raises(ServiceError):
         await auto_record(lambda: began + MINUTES).take(started)
     await auto_record(lambda: began + 3 * MINUTES).take(started)
-    trace = await decided(ledger, call, "refused")
+    trace = await decided(claims, call, "refused")
     assert trace["code"] == "8501"
 
 
@@ -300,14 +303,14 @@ async def refused(
 async def finding_of(parts: Services, call: dict[str, Any]) -> dict[str, Any] | None:
     """What the operator's list says of a call."""
     key = f"call.{safe_name(call['serverCallId'])}"
-    return next((row for row in await parts.attention.loudest_first() if row["id"] == key), None)
+    return next((row for row in await parts.incidents.loudest_first() if row["id"] == key), None)
 
 
 async def test_a_call_that_the_service_refuses_to_record_is_told_with_its_reason_and_the_mend(
-    auto_record: MakeAutoRecord, parts: Services, ledger: Ledger, stack: Stack, secretly: Secretly
+    auto_record: MakeAutoRecord, parts: Services, claims: Claims, stack: Stack, secretly: Secretly
 ) -> None:
     call, started = await refused(auto_record, stack, secretly)
-    await decided(ledger, call, "refused")
+    await decided(claims, call, "refused")
     finding = await finding_of(parts, call)
     assert finding is not None
     assert (finding["kind"], finding["severity"], finding["hoursLeft"]) == ("call", "warning", None)
@@ -316,8 +319,8 @@ async def test_a_call_that_the_service_refuses_to_record_is_told_with_its_reason
     evidence = await kept(stack, finding["id"])
     assert (evidence["serverCallId"], evidence["event"]) == (call["serverCallId"], started)
     with pytest.raises(NothingToRetry, match="recordings start --server-call-id"):
-        await parts.recovery.rework.retry(finding["id"])
-    await parts.attention.settle(finding["id"])
+        await parts.manual_retry.retry(finding["id"])
+    await parts.incidents.settle(finding["id"])
     await secretly.end(call)
 
 
@@ -338,12 +341,12 @@ async def test_a_call_that_is_recorded_later_leaves_the_list_and_one_that_ends_u
     await parts._ledger.record(attempt, Operation.REPORTED_FAILED, at=datetime.now(UTC), key="as a test wants")
     await parts._ledger.link(failed["serverCallId"], attempt)
 
-    await parts.recovery._upkeep.settle_what_is_mended()
+    await parts.sweep.sweep()
     assert await finding_of(parts, mended) is None
     for call in (ended, failed):
         finding = await finding_of(parts, call)
         assert finding is not None
-        assert await parts.attention.settle(finding["id"])
+        assert await parts.incidents.settle(finding["id"])
         assert await finding_of(parts, call) is None
     for call in (mended, failed):
         await secretly.end(call)
@@ -362,27 +365,27 @@ async def test_a_refusal_nobody_can_be_told_of_is_decided_only_when_the_event_co
     call, started = await secretly.begin()
     stack.acs.order_fault(kind="status", target="start", status=400, times=2)
     with monkeypatch.context() as patched, pytest.raises(StorageUnavailable):
-        patched.setattr(parts.attention, "report", away)
+        patched.setattr(parts.incidents, "report", away)
         await auto_record().take(started)
     later = datetime.now(UTC) + MINUTES
     await auto_record(lambda: later).take(started)
-    await decided(parts._ledger, call, "refused")
+    await decided(parts._claims, call, "refused")
     finding = await finding_of(parts, call)
     assert finding is not None
-    await parts.attention.settle(finding["id"])
+    await parts.incidents.settle(finding["id"])
     await secretly.end(call)
 
 
 async def test_an_end_that_overtakes_the_beginning_is_taken_into_account(
     auto_record: MakeAutoRecord,
     acs_control: aiohttp.ClientSession,
-    ledger: Ledger,
+    claims: Claims,
     secretly: Secretly,
 ) -> None:
     call, started = await secretly.begin()
     await auto_record().take(await secretly.end(call))
     await auto_record().take(started)
-    await decided(ledger, call, "callEnded")
+    await decided(claims, call, "callEnded")
     assert await recordings_of(acs_control, call) == []
 
 
@@ -413,12 +416,12 @@ async def test_the_end_of_a_call_is_noted_with_what_was_started_by_hand_but_not_
 async def test_switched_off_nothing_is_recorded_and_nothing_is_kept(
     auto_record: MakeAutoRecord,
     acs_control: aiohttp.ClientSession,
-    ledger: Ledger,
+    claims: Claims,
     secretly: Secretly,
 ) -> None:
     call, started = await secretly.begin()
     await auto_record(off=True).take(started)
-    assert await ledger.reserved("call", call["serverCallId"]) is None
+    assert await claims.get("call", call["serverCallId"]) is None
     assert await recordings_of(acs_control, call) == []
 
 

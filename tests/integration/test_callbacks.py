@@ -17,16 +17,17 @@ from shared.core.errors import UnknownCallback
 from shared.recordings.callbacks import BODY_LIMIT, NOT_BEGUN, Callbacks
 from shared.storage.ledger import Facts, Operation
 from tests.integration.archive_fixtures import acs_control, app
-from tests.integration.call_fixtures import ledger, new_call
+from tests.integration.call_fixtures import claims, ledger, new_call
 from tests.integration.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from local.stack import Stack
+    from shared.storage.claims import Claims
     from shared.storage.ledger import Ledger
 
-__all__ = ["acs_control", "app", "ledger"]
+__all__ = ["acs_control", "app", "claims", "ledger"]
 
 BASE = "https://archiver.example.net"
 ORDERS = ["normal", "reversed", "doubled"]
@@ -117,9 +118,9 @@ async def test_what_the_service_reports_is_noted_once_in_the_order_it_happened(
     ]
 
 
-async def test_every_order_repetition_and_grouping_leaves_the_same_ledger(ledger: Ledger) -> None:
+async def test_every_order_repetition_and_grouping_leaves_the_same_ledger(ledger: Ledger, claims: Claims) -> None:
     expected = None
-    callbacks = Callbacks(ledger, BASE)
+    callbacks = Callbacks(ledger, claims, BASE)
     for order in itertools.permutations(range(3)):
         recording = f"recording-{uuid4()}"
         reference, token = await given(callbacks)
@@ -142,16 +143,16 @@ async def given(callbacks: Callbacks) -> tuple[str, str]:
     return address.reference, address.url.rpartition("/")[2]
 
 
-async def test_a_callback_that_is_faster_than_the_start_is_taken(ledger: Ledger) -> None:
-    callbacks, recording = Callbacks(ledger, BASE), f"recording-{uuid4()}"
+async def test_a_callback_that_is_faster_than_the_start_is_taken(ledger: Ledger, claims: Claims) -> None:
+    callbacks, recording = Callbacks(ledger, claims, BASE), f"recording-{uuid4()}"
     reference, token = await given(callbacks)
     await callbacks.take(reference, token, json.dumps(life(recording)).encode())
     assert await callbacks.bind(reference, recording)
     assert len((await ledger.read(safe_name(recording))).transitions) == 3
 
 
-async def test_an_address_is_good_for_one_recording(ledger: Ledger) -> None:
-    callbacks, own, other = Callbacks(ledger, BASE), f"recording-{uuid4()}", f"recording-{uuid4()}"
+async def test_an_address_is_good_for_one_recording(ledger: Ledger, claims: Claims) -> None:
+    callbacks, own, other = Callbacks(ledger, claims, BASE), f"recording-{uuid4()}", f"recording-{uuid4()}"
     reference, token = await given(callbacks)
     assert await callbacks.bind(reference, own)
     await callbacks.take(reference, token, json.dumps(life(other)).encode())
@@ -159,10 +160,10 @@ async def test_an_address_is_good_for_one_recording(ledger: Ledger) -> None:
     assert not await callbacks.bind(reference, other)
 
 
-async def test_of_the_token_only_a_hash_is_kept(ledger: Ledger) -> None:
-    callbacks = Callbacks(ledger, BASE)
+async def test_of_the_token_only_a_hash_is_kept(ledger: Ledger, claims: Claims) -> None:
+    callbacks = Callbacks(ledger, claims, BASE)
     reference, token = await given(callbacks)
-    row = await ledger.reserved("callback", reference)
+    row = await claims.get("callback", reference)
     assert row is not None
     assert token not in json.dumps(row, default=str)
     assert len(token) * 6 >= 128

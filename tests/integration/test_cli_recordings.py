@@ -14,9 +14,13 @@ from uuid import uuid4
 import pytest
 from azure.data.tables.aio import TableServiceClient
 
-from shared.incidents.incidents import Incident, IncidentKind, Incidents
-from shared.storage.blobs import Catalog
-from shared.storage.ledger import TABLE, Ledger
+from shared.incidents.evidence_blobs import EvidenceBlobs
+from shared.incidents.incidents import Incident, Incidents
+from shared.incidents.kinds import IncidentKind
+from shared.storage.archive import Archive
+from shared.storage.claims import Claims
+from shared.storage.ledger import TABLE
+from shared.storage.table import Table
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.completion_fixtures import event_of
 from tests.integration.doctor_fixtures import Run, recordings
@@ -56,7 +60,8 @@ def command(stack: Stack) -> Command:
 async def attention(stack: Stack, archive_container: ContainerClient) -> AsyncIterator[Incidents]:
     """The list that the app shows."""
     async with TableServiceClient.from_connection_string(stack.storage) as tables:
-        yield Incidents(Catalog(archive_container), Ledger(tables.get_table_client(TABLE)))
+        evidence = EvidenceBlobs(Archive(archive_container).blobs)
+        yield Incidents(evidence, Claims(Table(tables.get_table_client(TABLE))))
 
 
 async def is_state(app: aiohttp.ClientSession, recording: str, state: str) -> bool:

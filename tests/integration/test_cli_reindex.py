@@ -16,10 +16,13 @@ from shared.catalogue.listing import Listing
 from shared.core.blob_names import safe_name
 from shared.core.errors import InvalidRequest
 from shared.core.times import iso_time
-from shared.incidents.incidents import Incident, IncidentKind, Incidents
+from shared.incidents.incidents import Incident, Incidents
+from shared.incidents.kinds import IncidentKind
+from shared.incidents.restoration import Restoration
 from shared.recovery.reindex import Reindex, ReindexReport
 from shared.storage.ledger import TABLE, Ledger, Operation
-from shared.storage.places import Places
+from shared.storage.places import RecordingPlaces
+from shared.storage.table import Table
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.archive_parts import Parts, archive_parts
 from tests.integration.completion_fixtures import MEDIA
@@ -51,13 +54,12 @@ class Archive:
 
     def reindexing(self, ledger: Ledger, attention: Incidents) -> Reindex:
         parts = self.parts
-        places = Places(parts.container, ledger)
+        places = RecordingPlaces(parts.container, ledger)
         return Reindex(
-            parts.container,
-            catalog=parts.catalog,
-            ledger=ledger,
-            attention=attention,
-            listing=Listing(parts.container, parts.catalog, places),
+            parts.archive,
+            ledger,
+            Restoration(parts.archive, ledger, attention),
+            listing=Listing(parts.archive, places),
             retention=DAY,
         )
 
@@ -65,7 +67,7 @@ class Archive:
         """Drop the table, and return the empty ledger and list that the app then has."""
         [name] = [table.name async for table in self.tables.list_tables() if table.name not in self.others]
         await self.tables.delete_table(name)
-        return self.parts.ledger, self.parts.attention
+        return self.parts.ledger, self.parts.incidents
 
 
 @pytest.fixture
@@ -148,7 +150,7 @@ async def test_reindexing_what_is_whole_changes_nothing_and_moves_no_deadline_fo
     later = iso_time(parts.now() + timedelta(hours=30))
     await parts.ledger.learn(name, startedBy="alice", expiresAt=later)
     before = await parts.ledger.read(name)
-    [report, _] = await rebuilt(archive, parts.ledger, parts.attention)
+    [report, _] = await rebuilt(archive, parts.ledger, parts.incidents)
     assert (report.recordings, report.learnt) == (1, 0)
     assert dataclasses.asdict(await parts.ledger.read(name)) == dataclasses.asdict(before)
 
@@ -167,10 +169,10 @@ async def test_a_finding_that_the_archive_shows_to_be_mended_does_not_come_back(
         (IncidentKind.MESSAGE, {"message": message}),
         (IncidentKind.CONSENT, {}),
     ):
-        await parts.attention.report(
+        await parts.incidents.report(
             Incident(kind=kind, identifier=document, reason="as a test wants", evidence=evidence, **about)
         )
-    await parts.catalog.raise_attention("nonsense", {"reason": "of no kind"})
+    await parts.incidents.evidence.raise_("nonsense", {"reason": "of no kind"})
     assert len(await parts.findings()) == 4
     ledger, attention = await archive.lost()
     reports = await rebuilt(archive, ledger, attention)
@@ -178,7 +180,7 @@ async def test_a_finding_that_the_archive_shows_to_be_mended_does_not_come_back(
     assert [name for report in reports for name in report.unreadable] == ["attention/nonsense.json"]
 
     # Now it is archived; nobody says when a missing consent came, so that one stays.
-    await parts.archive.archive(message)
+    await parts.chunk_archiver.take(message)
     ledger, attention = await archive.lost()
     await rebuilt(archive, ledger, attention)
     assert [row["kind"] for row in await attention.loudest_first()] == ["consent"]
@@ -199,7 +201,7 @@ async def test_since_leaves_out_what_is_older(archive: Archive) -> None:
 )
 async def test_what_was_not_given_out_is_refused(archive: Archive, asked: dict[str, str]) -> None:
     with pytest.raises(InvalidRequest):
-        await archive.reindexing(archive.parts.ledger, archive.parts.attention).step(**asked)
+        await archive.reindexing(archive.parts.ledger, archive.parts.incidents).step(**asked)
 
 
 async def test_the_command_makes_the_ledger_of_a_deployment_again(
@@ -209,7 +211,7 @@ async def test_the_command_makes_the_ledger_of_a_deployment_again(
     name = safe_name(truth["recordingId"])
     async with TableServiceClient.from_connection_string(stack.storage) as tables:
         table = tables.get_table_client(TABLE)
-        ledger = Ledger(table)
+        ledger = Ledger(Table(table))
 
         async def announced() -> str | None:
             return (await ledger.read(name)).text("expiresAt")

@@ -20,15 +20,18 @@ from shared.app import Services
 from shared.archiving.intake import Intake
 from shared.core.blob_names import safe_name
 from shared.core.trusted_origins import TrustedOrigins
+from shared.incidents.evidence_blobs import EvidenceBlobs
 from shared.incidents.incidents import Incidents
 from shared.recordings.acs_client import Repeatability
 from shared.recordings.callbacks import Callbacks
 from shared.recordings.reporting_client import ReportingClient
 from shared.recordings.service import Recordings
 from shared.recordings.start_request import parse_start
-from shared.storage.blobs import Catalog
+from shared.storage.archive import Archive
+from shared.storage.claims import Claims
 from shared.storage.ledger import TABLE, Ledger
-from shared.storage.places import Places
+from shared.storage.places import RecordingPlaces
+from shared.storage.table import Table
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.call_fixtures import BASIS, ledger, new_call, recording_host, recordings_of
 from tests.integration.waiting import eventually
@@ -62,11 +65,11 @@ async def strict_app(stack: Stack, recording_host: FunctionsHost) -> AsyncIterat
 
 @pytest.fixture
 async def lost_ledger() -> AsyncIterator[Ledger]:
-    """A ledger that nobody can reach."""
+    """A ledger that cannot be reached."""
     address = f"http://127.0.0.1:{free_port()}/devstoreaccount1"
     connection = f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5;TableEndpoint={address};"
     async with TableClient.from_connection_string(connection, TABLE, retry_total=0) as table:
-        yield Ledger(table)
+        yield Ledger(Table(table))
 
 
 @asynccontextmanager
@@ -191,9 +194,10 @@ def announcement(truth: dict[str, Any], **data: Any) -> dict[str, Any]:
 
 
 def intake_of(container: ContainerClient, ledger: Ledger) -> Intake:
-    catalog = Catalog(container)
+    archived = Archive(container)
     origins = TrustedOrigins(("http://127.0.0.1:*",))
-    return Intake(catalog, ledger, Incidents(catalog, ledger), origins=origins, retention=DAY)
+    incidents = Incidents(EvidenceBlobs(archived.blobs), Claims(ledger.table))
+    return Intake(archived, ledger, incidents, origins=origins, retention=DAY)
 
 
 async def consent_in_manifest(container: ContainerClient, recording: str) -> str:
@@ -213,7 +217,7 @@ async def test_files_that_overtake_the_noting_of_the_start_get_their_consent_fro
     request = parse_start(json.dumps({"serverCallId": call["serverCallId"], "consent": CONSENT}).encode())
     repeatability = Repeatability(uuid4(), datetime.now(UTC))
     async with parts_of(stack) as parts:
-        recording = (await parts.control.start(request, repeatability)).recording_id
+        recording = (await parts.acs.start(request, repeatability)).recording_id
         assert len(await intake_of(archive_container, ledger).announce(announcement(truth, recordingId=recording))) == 1
         # The service answers a repeated start with the same recording, so this notes what was started above.
         assert (await parts.recordings.begin(request, repeatability=repeatability)).body["recordingId"] == recording
@@ -235,7 +239,7 @@ async def test_a_start_that_is_noted_while_its_files_are_taken_in_gives_them_its
 ) -> None:
     truth = await finished_recording(acs_control, announce=False)
     async with TableClient.from_connection_string(stack.storage, TABLE) as table:
-        await intake_of(archive_container, OvertakenLedger(table)).announce(announcement(truth))
+        await intake_of(archive_container, OvertakenLedger(Table(table))).announce(announcement(truth))
     assert await consent_in_manifest(archive_container, truth["recordingId"]) == "late"
 
 
@@ -254,9 +258,12 @@ async def test_without_the_ledger_a_recording_starts_and_its_consent_is_kept_for
     call = await new_call(acs_control, "8:acs:alice")
     request = parse_start(json.dumps({"serverCallId": call["serverCallId"], "consent": CONSENT}).encode())
     async with parts_of(stack) as parts:
-        control = ReportingClient(parts._control_client, Callbacks(lost_ledger, "https://archiver.example.net"))
-        places = Places(archive_container, lost_ledger)
-        recordings = Recordings(control, lost_ledger, Catalog(archive_container), places, retention=DAY)
+        control = ReportingClient(
+            parts._control_client, Callbacks(lost_ledger, Claims(lost_ledger.table), "https://archiver.example.net")
+        )
+        places = RecordingPlaces(archive_container, lost_ledger)
+        claims = Claims(lost_ledger.table)
+        recordings = Recordings(control, lost_ledger, claims, Archive(archive_container), places, retention=DAY)
         repeatability = Repeatability(uuid4(), datetime.now(UTC))
         recording = (await recordings.begin(request, by="test", repeatability=repeatability)).body["recordingId"]
     [started] = await recordings_of(acs_control, call)

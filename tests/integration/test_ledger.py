@@ -11,7 +11,9 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 
 from shared.core.blob_names import safe_name
+from shared.storage.claims import Claims
 from shared.storage.ledger import Ledger, Operation
+from shared.storage.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,12 +34,17 @@ async def table(azurite: Azurite) -> AsyncIterator[TableClient]:
 
 @pytest.fixture
 async def ledger(table: TableClient) -> Ledger:
-    return Ledger(table, now=lambda: NOW)
+    return Ledger(Table(table), now=lambda: NOW)
 
 
-async def test_nothing_is_known_before_the_table_is_there(ledger: Ledger) -> None:
+@pytest.fixture
+async def claims(table: TableClient) -> Claims:
+    return Claims(Table(table))
+
+
+async def test_nothing_is_known_before_the_table_is_there(ledger: Ledger, claims: Claims) -> None:
     assert not await ledger.read("nobody")
-    assert await ledger.reserved("call", "nobody") is None
+    assert await claims.get("call", "nobody") is None
     assert [name async for name in ledger.opened()] == []
     await ledger.close("nobody")
 
@@ -49,16 +56,16 @@ async def test_the_table_is_made_on_first_use_by_ten_at_once(ledger: Ledger) -> 
 
 async def test_concurrent_writers_lose_nothing(table: TableClient) -> None:
     """As two instances would: each has a client of its own state, and they write the same recording."""
-    await Ledger(table).learn("recording", recordingId="id")
+    await Ledger(Table(table)).learn("recording", recordingId="id")
 
     async def writer(number: int) -> None:
-        ledger = Ledger(table, now=lambda: NOW + timedelta(seconds=number))
+        ledger = Ledger(Table(table), now=lambda: NOW + timedelta(seconds=number))
         await ledger.learn("recording", **{f"fact{number}": "known"})
         await ledger.record("recording", Operation.PAUSE, by=f"writer {number}")
         await ledger.progress("recording", number, number * 10, 1000)
 
     await asyncio.gather(*(writer(number) for number in range(20)))
-    facts = await Ledger(table).read("recording")
+    facts = await Ledger(Table(table)).read("recording")
     assert facts.text("recordingId") == "id"
     assert {name for name in facts.known if name.startswith("fact")} == {f"fact{number}" for number in range(20)}
     assert [entry.by for entry in facts.transitions] == [f"writer {number}" for number in range(20)]
@@ -89,30 +96,30 @@ async def test_sizes_beyond_32_bits_and_every_kind_of_fact_come_back(ledger: Led
 @pytest.mark.parametrize(
     "odd", ["a/b", "a\\b", "a#b", "a?b", "it's", "a%2Fb", "\x7f", "ä", "=+=", "..", "", "x" * 3000, "\ud800", "'; drop"]
 )
-async def test_ids_that_hold_anything_are_kept_apart(ledger: Ledger, odd: str) -> None:
+async def test_ids_that_hold_anything_are_kept_apart(ledger: Ledger, claims: Claims, odd: str) -> None:
     name = safe_name(odd)
     await ledger.learn(name, recordingId="odd")
     await ledger.record(name, Operation.START, key=odd)
-    assert await ledger.reserve("call", odd, by="first") is None
-    assert await ledger.reserve("call", f"{odd}.", by="another") is None
-    assert (await ledger.reserve("call", odd, by="second") or {})["by"] == "first"
+    assert await claims.claim("call", odd, by="first") is None
+    assert await claims.claim("call", f"{odd}.", by="another") is None
+    assert (await claims.claim("call", odd, by="second") or {})["by"] == "first"
     assert (await ledger.read(name)).text("recordingId") == "odd"
     assert len((await ledger.read(name)).transitions) == 1
 
 
-async def test_of_twenty_who_claim_a_key_one_is_first(ledger: Ledger) -> None:
-    claims = await asyncio.gather(*(ledger.reserve("call", "c", by=str(number)) for number in range(20)))
-    first = [number for number, claim in enumerate(claims) if claim is None]
+async def test_of_twenty_who_claim_a_key_one_is_first(claims: Claims) -> None:
+    answers = await asyncio.gather(*(claims.claim("call", "c", by=str(number)) for number in range(20)))
+    first = [number for number, answer in enumerate(answers) if answer is None]
     assert len(first) == 1
-    assert {claim["by"] for claim in claims if claim is not None} == {str(first[0])}
-    await ledger.resolve("call", "c", answer="done")
-    assert (await ledger.reserve("call", "c") or {})["answer"] == "done"
+    assert {answer["by"] for answer in answers if answer is not None} == {str(first[0])}
+    await claims.resolve("call", "c", answer="done")
+    assert (await claims.claim("call", "c") or {})["answer"] == "done"
 
 
 async def test_who_claims_a_key_and_loses_the_answer_is_still_first(
     table: TableClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger, real = Ledger(table), table.create_entity
+    ledger, claims, real = Ledger(Table(table)), Claims(Table(table)), table.create_entity
     await ledger.learn("recording", made="the table")
 
     async def carried_out_twice(*arguments: Any, **options: Any) -> object:
@@ -120,11 +127,11 @@ async def test_who_claims_a_key_and_loses_the_answer_is_still_first(
         return await real(*arguments, **options)  # the SDK's retry after a lost answer
 
     monkeypatch.setattr(table, "create_entity", carried_out_twice)
-    assert await ledger.reserve("call", "c", by="first") is None
-    assert await ledger.reserve("call", "c", by="second") == await ledger.reserved("call", "c")
-    claim = dict(await ledger.reserved("call", "c") or {})
+    assert await claims.claim("call", "c", by="first") is None
+    assert await claims.claim("call", "c", by="second") == await claims.get("call", "c")
+    claim = dict(await claims.get("call", "c") or {})
     assert {name: claim[name] for name in claim if name not in {"PartitionKey", "RowKey"}} == {"by": "first"}
-    assert [facts async for _, facts in ledger.claims("call")] == [{"by": "first"}]
+    assert [facts async for _, facts in claims.all("call")] == [{"by": "first"}]
 
 
 async def test_a_chunk_that_begins_anew_or_fails_in_passing_is_not_given_up_any_more(ledger: Ledger) -> None:
@@ -138,26 +145,26 @@ async def test_a_chunk_that_begins_anew_or_fails_in_passing_is_not_given_up_any_
     assert (await ledger.read("recording")).chunks[0].given_up_at is None
 
 
-async def test_a_key_that_is_released_can_be_claimed_again(ledger: Ledger) -> None:
-    await ledger.reserve("call", "c", by="first")
-    await ledger.release("call", "c")
-    await ledger.release("call", "c")
-    assert await ledger.reserve("call", "c", by="second") is None
+async def test_a_key_that_is_released_can_be_claimed_again(claims: Claims) -> None:
+    await claims.claim("call", "c", by="first")
+    await claims.release("call", "c")
+    await claims.release("call", "c")
+    assert await claims.claim("call", "c", by="second") is None
 
 
-async def test_a_key_that_is_claimed_and_released_all_the_time_has_one_holder_at_a_time(ledger: Ledger) -> None:
-    """`reserve` says None to the one who holds the key, never to one who saw it vanish."""
+async def test_a_key_that_is_claimed_and_released_all_the_time_has_one_holder_at_a_time(claims: Claims) -> None:
+    """`claim` says None to the one who holds the key, never to one who saw it vanish."""
     holders = 0
 
     async def hold() -> None:
         nonlocal holders
         for _ in range(8):
-            if await ledger.reserve("call", "c", by="x") is None:
+            if await claims.claim("call", "c", by="x") is None:
                 holders += 1
                 assert holders == 1
                 await asyncio.sleep(0)
                 holders -= 1
-                await ledger.release("call", "c")
+                await claims.release("call", "c")
 
     await asyncio.gather(*(hold() for _ in range(4)))
 

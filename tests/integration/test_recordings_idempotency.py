@@ -14,14 +14,15 @@ from shared.core.times import iso_time
 from shared.recordings.idempotency import CRASHED_AFTER
 from shared.storage.ledger import Operation
 from tests.integration.archive_fixtures import acs_control, app
-from tests.integration.recording_fixtures import QUICK, api, call, ledger
+from tests.integration.recording_fixtures import QUICK, api, call, claims, ledger
 
 if TYPE_CHECKING:
     from local.stack import Stack
+    from shared.storage.claims import Claims
     from shared.storage.ledger import Ledger
     from tests.integration.recording_fixtures import Api
 
-__all__ = ["acs_control", "api", "app", "call", "ledger"]
+__all__ = ["acs_control", "api", "app", "call", "claims", "ledger"]
 
 
 @pytest.fixture
@@ -103,17 +104,16 @@ async def test_a_start_that_failed_can_be_made_again_with_its_key(
 
 
 async def test_a_start_whose_first_request_crashed_is_taken_over(
-    api: Api, call: dict[str, Any], stack: Stack, ledger: Ledger, key: str
+    api: Api, call: dict[str, Any], stack: Stack, claims: Claims, key: str
 ) -> None:
     """The service has started the recording; whoever asked died before it could note the answer."""
     first = await api.start(key=key, serverCallId=call["serverCallId"], **QUICK)
-    claims = [(row, facts) async for row, facts in ledger.claims("idempotency") if safe_name(key) in row]
-    [(row, facts)] = claims
+    [(row, facts)] = [(row, facts) async for row, facts in claims.all("idempotency") if safe_name(key) in row]
     long_ago = iso_time(datetime.now(UTC) - CRASHED_AFTER - timedelta(seconds=1))
     claimed = f"function key\n{key}"
     assert safe_name(claimed) == row
-    await ledger.release("idempotency", claimed)
-    await ledger.reserve("idempotency", claimed, request=facts["request"], claimedAt=long_ago, claimedBy="crashed")
+    await claims.release("idempotency", claimed)
+    await claims.claim("idempotency", claimed, request=facts["request"], claimedAt=long_ago, claimedBy="crashed")
     answers = await asyncio.gather(*(api.start(key=key, serverCallId=call["serverCallId"], **QUICK) for _ in range(3)))
     assert {told.status for told in answers} == {201}
     assert {told.body["recordingId"] for told in answers} == {first.body["recordingId"]}

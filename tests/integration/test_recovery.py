@@ -183,7 +183,7 @@ async def test_what_fails_for_one_recording_keeps_no_other_from_its_turn(
     well = next(truth for truth in truths if safe_name(truth["recordingId"]) != broken)
     for letter in letters:
         await parts.dead_letters.upload_blob(letter, json.dumps([parts.event(well)]))
-    read, download = parts.ledger.read, parts.recovery._dead_letters.read
+    read, download = parts.ledger.read, parts.letters.read
 
     async def failing(name: str) -> Any:
         if name in {broken, quiet}:
@@ -196,7 +196,7 @@ async def test_what_fails_for_one_recording_keeps_no_other_from_its_turn(
         return await download(name)
 
     monkeypatch.setattr(parts.ledger, "read", failing)
-    monkeypatch.setattr(parts.recovery._dead_letters, "read", unread)
+    monkeypatch.setattr(parts.letters, "read", unread)
     parts.acs.clock.advance(1800)
     with pytest.raises(ExceptionGroup) as caught:
         await parts.recovery.sweep()
@@ -211,28 +211,28 @@ async def test_what_fails_for_one_recording_keeps_no_other_from_its_turn(
 
 
 async def test_what_nobody_can_ask_for_any_more_is_dropped_from_the_ledger(parts: Parts) -> None:
-    ledger = parts.ledger
-    await ledger.reserve("idempotency", "key", request="x")
+    ledger, claims = parts.ledger, parts.claims
+    await claims.claim("idempotency", "key", request="x")
     for reference in ("over", "running", "unbound"):
-        await ledger.reserve("callback", reference, tokenHash="x")
-    await ledger.reserve("callback-recording", "over", recordingId="over")
-    await ledger.reserve("callback-recording", "running", recordingId="running")
+        await claims.claim("callback", reference, tokenHash="x")
+    await claims.claim("callback-recording", "over", recordingId="over")
+    await claims.claim("callback-recording", "running", recordingId="running")
     await ledger.learn("running", recordingId="running", pauseOnStart="yes")
     await ledger.open("running")
 
     async def left() -> set[str]:
         kinds = ("idempotency", "callback", "callback-recording")
-        return {f"{kind} {key}" for kind in kinds for key in [key async for key, _ in ledger.claims(kind)]}
+        return {f"{kind} {key}" for kind in kinds for key in [key async for key, _ in claims.all(kind)]}
 
     before = await left()
     assert len(before) == 6
-    await parts.recovery._upkeep.drop_what_is_old()
+    await parts.recovery.upkeep.drop_what_is_old()
     assert await left() == before
     parts.acs.clock.advance(49 * 3600)
-    await parts.recovery._upkeep.drop_what_is_old()
+    await parts.recovery.upkeep.drop_what_is_old()
     assert await left() == before - {"idempotency key"}
     parts.acs.clock.advance(7 * 24 * 3600)
-    await parts.recovery._upkeep.drop_what_is_old()
+    await parts.recovery.upkeep.drop_what_is_old()
     assert await left() == {"callback running", "callback-recording running"}
 
 

@@ -12,7 +12,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared.core import telemetry
-from shared.incidents.incidents import Incident, IncidentKind
+from shared.incidents.incidents import Incident
+from shared.incidents.kinds import IncidentKind
 from tests.integration.completion_fixtures import Workshop, event_of, workshop
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ async def test_the_metrics_are_what_happened(observed: Observed) -> None:
 async def test_findings_are_counted_by_severity_once(observed: Observed) -> None:
     finding = Incident(kind=IncidentKind.GAP, identifier=f"{observed.shop.container.container_name}", reason="a gap")
     for _ in range(3):
-        await observed.shop.services.attention.report(finding)
+        await observed.shop.services.incidents.report(finding)
     counted = observed.metric("attention")
     assert counted.value == 1
     assert dict(counted.attributes) == {"severity": "warning", "kind": "gap"}

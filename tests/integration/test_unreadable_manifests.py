@@ -29,7 +29,7 @@ async def parts(azurite: Azurite) -> AsyncIterator[Parts]:
 async def broken(parts: Parts, truth: dict[str, Any]) -> tuple[str, bytes]:
     """Make a recording's manifest unreadable; returns the blob, and what it was."""
     blob = f"{await parts.prefix(truth)}/manifest.json"
-    content = await parts.catalog.read(blob)
+    content = await parts.archive.blobs.read(blob)
     assert content is not None
     await parts.container.upload_blob(blob, b'{"edited": by hand', overwrite=True)
     return blob, content
@@ -79,9 +79,9 @@ async def test_where_no_earlier_version_is_left_the_manifest_is_made_again_from_
     await parts.live(10 * MINUTE)
     [finding] = await parts.findings()
     with pytest.raises(ManifestUnreadable, match=r"manifest\.json"):
-        await parts.recovery.rework.retry(finding["id"])
+        await parts.recovery.manual_retry.retry(finding["id"])
     await parts.container.delete_blob(blob)
-    await parts.recovery.rework.retry(finding["id"])
+    await parts.recovery.manual_retry.retry(finding["id"])
     await parts.live(10 * MINUTE)
     assert await is_whole(parts, truth)
     assert await parts.findings() == []
@@ -92,10 +92,10 @@ async def test_a_chunk_whose_files_are_there_needs_no_source_any_more(parts: Par
     truth = await parts.recording()
     [message] = await parts.intake.announce(parts.event(truth))
     blob, content = await broken(parts, truth)
-    await parts.archive.archive(message)
+    await parts.chunk_archiver.take(message)
     await parts.container.upload_blob(blob, content, overwrite=True)
     parts.acs.order_fault(kind="404", target="any", times=None)
     parts.acs.clock.advance(25 * 3600)
     parts.queue.messages.clear()
-    await parts.archive.archive(message)
+    await parts.chunk_archiver.take(message)
     assert await is_whole(parts, truth)

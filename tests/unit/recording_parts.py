@@ -10,10 +10,13 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError, Se
 from shared.core.errors import ManifestUnreadable, ServiceError
 from shared.recordings.acs_client import Recording
 from shared.recordings.service import Recordings
-from shared.storage.blobs import NO_MANIFEST, ManifestVersion
+from shared.storage.archive import Archive
+from shared.storage.claims import Claims
 from shared.storage.ledger import Ledger
 from shared.storage.manifest import ArchivedChunk, Manifest, ManifestStatus, MediaFile
-from shared.storage.places import Places
+from shared.storage.manifests import NO_MANIFEST, ManifestVersion
+from shared.storage.places import RecordingPlaces
+from shared.storage.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
     from shared.recordings.acs_client import AcsClient, Repeatability
     from shared.recordings.start_request import StartRecording
-    from shared.storage.blobs import Catalog
+    from shared.storage.manifests import Manifests
 
 NOW = datetime(2026, 11, 22, 9, 15, tzinfo=UTC)
 RETENTION = timedelta(hours=24)
@@ -78,33 +81,33 @@ class MemoryTable:
             raise ServiceRequestError("no route")
 
 
-class MemoryCatalog:
+class MemoryManifests:
     """The archive's manifests by prefix."""
 
     def __init__(self) -> None:
-        self.manifests: dict[str, Manifest] = {}
+        self.known: dict[str, Manifest] = {}
         self.unreadable: set[str] = set()
         self.away = False
 
-    async def read_manifest(self, prefix: str) -> ManifestVersion:
+    async def read(self, prefix: str) -> ManifestVersion:
         if self.away:
             raise ServiceRequestError("no route")
         if prefix in self.unreadable:
             raise ManifestUnreadable(f"{prefix}/manifest.json is not a manifest")
-        manifest = self.manifests.get(prefix)
+        manifest = self.known.get(prefix)
         return NO_MANIFEST if manifest is None else ManifestVersion(manifest, "etag")
 
 
 class MemoryContainer:
     """The archive's blobs, as far as places are looked for."""
 
-    def __init__(self, catalog: MemoryCatalog) -> None:
-        self._catalog = catalog
+    def __init__(self, manifests: MemoryManifests) -> None:
+        self._manifests = manifests
         self.asked: list[str] = []
 
     async def list_blobs(self, name_starts_with: str, **_: object) -> AsyncIterator[str]:
         self.asked.append(name_starts_with)
-        for prefix in (*self._catalog.manifests, *self._catalog.unreadable):
+        for prefix in (*self._manifests.known, *self._manifests.unreadable):
             if f"{prefix}/".startswith(name_starts_with):
                 yield f"{prefix}/manifest.json"
 
@@ -151,15 +154,19 @@ class Parts:
     """Recordings on parts in memory."""
 
     def __init__(self) -> None:
-        self.table, self.catalog, self.service = MemoryTable(), MemoryCatalog(), Service()
+        self.table, self.manifests, self.service = MemoryTable(), MemoryManifests(), Service()
         self.now = NOW
-        self.ledger = Ledger(cast("TableClient", self.table), now=lambda: self.now)
-        self.container = MemoryContainer(self.catalog)
-        self.places = Places(cast("ContainerClient", self.container), self.ledger)
+        rows = Table(cast("TableClient", self.table))
+        self.ledger, self.claims = Ledger(rows, now=lambda: self.now), Claims(rows)
+        self.container = MemoryContainer(self.manifests)
+        self.archive = Archive(cast("ContainerClient", self.container))
+        self.archive.manifests = cast("Manifests", self.manifests)
+        self.places = RecordingPlaces(cast("ContainerClient", self.container), self.ledger)
         self.recordings = Recordings(
             cast("AcsClient", self.service),
             self.ledger,
-            cast("Catalog", self.catalog),
+            self.claims,
+            self.archive,
             self.places,
             retention=RETENTION,
             now=lambda: self.now,

@@ -21,10 +21,11 @@ from shared.core.errors import InvalidEvent, InvalidRequest
 from shared.core.trusted_origins import TrustedOrigins
 from shared.events.chunk_message import ChunkMessage
 from shared.events.recording_files import check_event
+from shared.incidents.evidence_blobs import EvidenceBlobs
 from shared.incidents.incidents import Incidents
 from shared.recordings.callbacks import parse_callbacks
 from shared.recordings.start_request import parse_start
-from shared.storage.blobs import Catalog
+from shared.storage.archive import Archive
 from shared.storage.ledger import Facts
 
 PAYLOADS = Path(__file__).parents[2] / "payloads"
@@ -78,7 +79,7 @@ class MemoryLedger:
     async def learn(self, *keys: str, **facts: Any) -> None:
         self._check(keys, facts)
 
-    async def reserve(self, *keys: str, **facts: Any) -> None:
+    async def claim(self, *keys: str, **facts: Any) -> None:
         self._check(keys, facts)
 
     async def amend(self, *keys: str, **facts: Any) -> None:
@@ -94,11 +95,11 @@ async def taken_in(event: dict[str, Any], resource_id: str | None = None) -> tup
     container, ledger = MemoryContainer(), MemoryLedger()
     kept: Any = container
     noted: Any = ledger
-    catalog = Catalog(kept)
+    catalog = Archive(kept)
     intake = Intake(
         catalog,
         noted,
-        Incidents(catalog, noted, now=lambda: NOW),
+        Incidents(EvidenceBlobs(catalog.blobs), noted, now=lambda: NOW),
         origins=TrustedOrigins(["https://*.asm.skype.com"]),
         retention=timedelta(hours=24),
         resource_id=resource_id,

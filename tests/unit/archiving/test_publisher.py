@@ -13,7 +13,8 @@ from azure.core.exceptions import HttpResponseError
 
 from shared.archiving.publisher import Publisher
 from shared.core.errors import TopicUnavailable
-from shared.incidents.incidents import Incident, IncidentKind, _row
+from shared.incidents.incidents import Incident, _row
+from shared.incidents.kinds import IncidentKind
 from shared.storage.manifest import ArchivedChunk, Manifest, MediaFile
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ services = Services.from_environment({
     "ARCHIVE_STORAGE": "UseDevelopmentStorage=true",
     "ARCHIVE_TOPIC_ENDPOINT": "",
 })
-assert services.announcer is None
+assert services.publisher is None
 print(sorted(name for name in sys.modules if name.startswith(("azure.eventgrid", "shared.archiving.publisher"))))
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

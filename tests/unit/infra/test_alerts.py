@@ -12,7 +12,8 @@ import pytest
 
 from infra.checks.bicep import BicepFile, at, string, text
 from shared.core import log
-from shared.incidents.incidents import Incident, IncidentKind, Incidents
+from shared.incidents.incidents import Incident, Incidents
+from shared.incidents.kinds import IncidentKind
 from tests.unit.recording_parts import NOW, Parts
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def queries() -> dict[str, str]:
 
 async def raised(caplog: pytest.LogCaptureFixture, finding: Incident) -> logging.LogRecord:
     parts = Parts()
-    attention = Incidents(NoEvidence(), parts.ledger, now=lambda: NOW)  # type: ignore[arg-type] # stands in for it
+    attention = Incidents(NoEvidence(), parts.claims, now=lambda: NOW)  # type: ignore[arg-type] # stands in for it
     with caplog.at_level(logging.INFO, "archiver"), log.fields(eventId="e", documentId="bound"):
         await attention.report(finding)
     return next(record for record in caplog.records if record.getMessage().startswith("attention.raised"))

@@ -99,7 +99,7 @@ async def test_the_ledger_is_away_when_it_alone_could_know_the_recording(parts: 
 
 async def test_the_ledger_is_away_and_the_archive_has_the_recording(parts: Parts) -> None:
     parts.table.away, parts.service.says = True, NOT_FOUND
-    parts.catalog.manifests[f"2026/11/20/{ID}"] = manifest(True)
+    parts.manifests.known[f"2026/11/20/{ID}"] = manifest(True)
     answer = await parts.recordings.get(ID)
     assert (answer.body["state"], answer.body["prefix"]) == (State.ARCHIVED, f"2026/11/20/{ID}")
 
@@ -107,7 +107,7 @@ async def test_the_ledger_is_away_and_the_archive_has_the_recording(parts: Parts
 async def test_the_archive_is_away_while_it_is_recorded(parts: Parts) -> None:
     await begun(parts)
     await parts.ledger.learn(ID, prefix="prefix")
-    parts.catalog.away = True
+    parts.manifests.away = True
     answer = await parts.recordings.get(ID)
     assert (answer.body["state"], answer.body["prefix"]) == (State.ACTIVE, "prefix")
     assert "archive could not be read" in answer.body["notes"][0]
@@ -134,7 +134,7 @@ async def test_the_archive_is_not_searched_for_what_is_being_recorded(parts: Par
 async def test_a_recording_whose_manifest_cannot_be_read_can_still_be_stopped(parts: Parts) -> None:
     await begun(parts)
     await parts.ledger.learn(ID, prefix="prefix")
-    parts.catalog.unreadable.add("prefix")
+    parts.manifests.unreadable.add("prefix")
     running = (await parts.recordings.get(ID)).body
     assert (running["state"], running["prefix"]) == (State.ACTIVE, "prefix")
     assert "prefix/manifest.json is not a manifest" in running["notes"][0]
@@ -144,7 +144,7 @@ async def test_a_recording_whose_manifest_cannot_be_read_can_still_be_stopped(pa
 async def test_what_is_archived_under_a_manifest_that_cannot_be_read_is_not_known(parts: Parts) -> None:
     """Neither `processing` nor `expired` would be true: the files may all be there."""
     parts.service.says = NOT_FOUND
-    parts.catalog.unreadable.add(f"2026/11/20/{ID}")
+    parts.manifests.unreadable.add(f"2026/11/20/{ID}")
     found = (await parts.recordings.get(ID)).body
     assert (found["state"], found["prefix"], found["chunks"]) == (State.UNKNOWN, f"2026/11/20/{ID}", [])
     assert "is not a manifest" in found["notes"][0]
@@ -196,7 +196,7 @@ async def test_pauses_are_told_with_their_times(parts: Parts) -> None:
 
 async def test_a_chunk_is_told_with_when_it_is_tried_next_as_long_as_it_will_be(parts: Parts) -> None:
     parts.service.says = NOT_FOUND
-    parts.catalog.manifests["prefix"] = manifest(False, False)
+    parts.manifests.known["prefix"] = manifest(False, False)
     await parts.ledger.learn(ID, prefix="prefix")
     for index in range(2):
         await parts.ledger.failed(ID, index, 3, "the body was cut", NOW + timedelta(minutes=2))
@@ -209,7 +209,7 @@ async def test_a_chunk_is_told_with_when_it_is_tried_next_as_long_as_it_will_be(
 
 async def test_a_chunk_whose_announcement_or_deletion_is_still_tried_says_so(parts: Parts) -> None:
     parts.service.says = NOT_FOUND
-    parts.catalog.manifests["prefix"] = manifest(True)
+    parts.manifests.known["prefix"] = manifest(True)
     await parts.ledger.learn(ID, prefix="prefix")
     await parts.ledger.failed(ID, 0, 2, "the topic did not answer", NOW + timedelta(minutes=2))
     [chunk] = (await parts.recordings.get(ID)).body["chunks"]
@@ -221,7 +221,7 @@ async def test_a_chunk_whose_announcement_or_deletion_is_still_tried_says_so(par
 
 async def test_looking_at_what_is_known_writes_nothing(parts: Parts) -> None:
     parts.service.says = NOT_FOUND
-    parts.catalog.manifests[f"2026/11/20/{ID}"] = manifest(True)
+    parts.manifests.known[f"2026/11/20/{ID}"] = manifest(True)
     for _ in range(2):  # its place is learnt first, then since when the service does not have it
         await parts.recordings.get(ID)
     learnt = parts.table.writes
@@ -300,7 +300,8 @@ async def test_where_consent_is_required_a_start_without_it_is_refused(parts: Pa
     strict = Recordings(
         parts.service,  # type: ignore[arg-type] # stands in for it
         parts.ledger,
-        parts.catalog,  # type: ignore[arg-type]
+        parts.claims,
+        parts.archive,
         parts.places,
         retention=timedelta(hours=24),
         require_consent=True,

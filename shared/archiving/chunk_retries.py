@@ -1,0 +1,106 @@
+"""What becomes of a chunk's message after a failed try: another try, later, or an incident."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared.core import blob_names, log
+from shared.core.errors import Handover
+from shared.core.retry_policy import delay_after
+from shared.incidents.incidents import Incident, chunk_incident
+from shared.incidents.kinds import IncidentKind
+from shared.storage.ledger import best_effort
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.core.errors import CopyError, InvalidEvent, Retryable
+    from shared.events.chunk_message import ChunkMessage
+    from shared.incidents.incidents import Incidents
+    from shared.storage.chunk_queue import ChunkQueue
+    from shared.storage.ledger import Ledger
+
+
+class ChunkRetries:
+    """Decides what follows a failed try.
+
+    Parameters
+    ----------
+    queue
+        Takes the tries that are to come.
+    ledger
+        Takes how a chunk's tries ended.
+    incidents
+        Gets what cannot be archived.
+    first
+        How long to wait after a chunk's first failed try.
+    now
+        The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        queue: ChunkQueue,
+        ledger: Ledger,
+        incidents: Incidents,
+        *,
+        first: timedelta = timedelta(seconds=15),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._queue = queue
+        self._ledger = ledger
+        self._incidents = incidents
+        self._first = first
+        self._now = now
+
+    async def try_again(self, message: ChunkMessage, error: Retryable) -> None:
+        """Send the message once more, to show up when the next try is due."""
+        if isinstance(error, Handover):
+            log.info("chunk.handed_over", reason=str(error))
+            await self._send(message, timedelta())
+            return
+        tries, time_left = message.tries + 1, message.expires_at - self._now()
+        delay = delay_after(
+            tries,
+            first=self._first,
+            retry_after=error.retry_after,
+            # Once it is over only our own services are waited for, and no deadline presses any more.
+            time_left=time_left if time_left > timedelta() else timedelta.max,
+            random=random.random,
+        )
+        log.warning(
+            "chunk.postponed",
+            tries=tries,
+            seconds=round(delay.total_seconds()),
+            error=type(error).__name__,
+            reason=str(error),
+        )
+        await self._send(message.model_copy(update={"tries": tries}), delay)
+        name = blob_names.ledger_name(message.recording_id, message.prefix)
+        next_try = self._now() + delay
+        await best_effort(self._ledger.failed(name, message.chunk.index, tries, str(error), next_try))
+
+    async def _send(self, message: ChunkMessage, delay: timedelta) -> None:
+        await self._queue.send(message.model_copy(update={"due_at": self._now() + delay}).to_json(), delay)
+
+    async def refuse(self, body: str, error: InvalidEvent) -> None:
+        """Keep a message that cannot be read for an operator."""
+        log.error("message.refused", reason=str(error))
+        await self._incidents.report(
+            Incident(
+                kind=IncidentKind.MESSAGE,
+                identifier=blob_names.digest(body),
+                reason=str(error),
+                error=type(error).__name__,
+                evidence={"message": body},
+            )
+        )
+
+    async def give_up(self, message: ChunkMessage, error: CopyError) -> None:
+        """Report a chunk that no more tries are made for."""
+        log.error("chunk.given_up", reason=str(error), error=type(error).__name__)
+        await self._incidents.report(chunk_incident(message, str(error), type(error).__name__))
+        name = blob_names.ledger_name(message.recording_id, message.prefix)
+        await best_effort(self._ledger.give_up(name, message.chunk.index, str(error)))

@@ -1,0 +1,109 @@
+"""What the platform set aside is taken in once more: Event Grid's dead letters, and the poison queue's messages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared.core import blob_names, log
+from shared.core.errors import InvalidEvent
+from shared.events.chunk_message import ChunkMessage
+from shared.incidents.incidents import Incident, chunk_incident
+from shared.incidents.kinds import IncidentKind
+from shared.recovery.item_by_item import each
+from shared.storage.dead_letters import REPLAYED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.incidents.incidents import Incidents
+    from shared.recovery.replay import Replay
+    from shared.storage.chunk_queue import ChunkQueue
+    from shared.storage.dead_letters import DeadLetters
+
+
+class DeadLetterReplay:
+    """Takes in the events that Event Grid could not deliver.
+
+    Parameters
+    ----------
+    dead_letters
+        Where Event Grid puts them.
+    replay
+        Takes an event in.
+    incidents
+        Gets those that cannot be read.
+    """
+
+    def __init__(self, dead_letters: DeadLetters, replay: Replay, incidents: Incidents) -> None:
+        self._dead_letters = dead_letters
+        self._replay = replay
+        self._incidents = incidents
+
+    async def replay_all(self) -> None:
+        """Take in every dead letter, and move each to `replayed/` once it is taken in."""
+        await each("replay", self._dead_letters.waiting(), self._take)
+
+    async def _take(self, name: str) -> None:
+        events = await self._dead_letters.read(name)
+        if events is None:
+            reason = f"the dead letter {name} holds no event that can be read: fix it, or move it to {REPLAYED}"
+            await self._incidents.report(Incident(kind=IncidentKind.DEAD_LETTER, identifier=name, reason=reason))
+            return
+        for event in events:
+            await self._replay.replay(event)
+        await self._dead_letters.done(name)
+        log.warning("dead_letter.replayed", blob=name, events=len(events))
+
+
+class PoisonQueue:
+    """Puts poison messages back to work.
+
+    Parameters
+    ----------
+    poison
+        Where the platform puts messages that failed too often.
+    queue
+        Where chunks wait.
+    incidents
+        Gets messages that cannot be read, or came too late.
+    now
+        The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        poison: ChunkQueue,
+        queue: ChunkQueue,
+        incidents: Incidents,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._poison = poison
+        self._queue = queue
+        self._incidents = incidents
+        self._now = now
+
+    async def drain(self) -> None:
+        """Send every message to the chunks' queue once more, as long as its source is there."""
+        await self._poison.take_all(self._take)
+
+    async def _take(self, body: str) -> None:
+        try:
+            message = ChunkMessage.from_json(body)
+        except InvalidEvent as error:
+            await self._incidents.report(
+                Incident(
+                    kind=IncidentKind.MESSAGE,
+                    identifier=blob_names.digest(body),
+                    reason=str(error),
+                    evidence={"message": body},
+                )
+            )
+            return
+        if self._now() < message.expires_at:
+            await self._queue.send(body, timedelta())
+            log.warning("chunk.revived", recordingId=message.recording_id, documentId=message.chunk.document_id)
+            return
+        reason = "the service has deleted the file, and every try to archive it failed"
+        await self._incidents.report(chunk_incident(message, reason))

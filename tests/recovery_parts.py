@@ -14,22 +14,19 @@ from shared.recovery.stalled_recordings import StalledRecordings
 from shared.recovery.sweep import Sweep
 from shared.recovery.undelivered import DeadLetterReplay, PoisonQueue
 from shared.recovery.upkeep import Upkeep
-from shared.storage.claims import Claims
-from shared.storage.ledger import Ledger
-from shared.storage.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-
-    from azure.data.tables.aio import TableClient
 
     from shared.archiving.intake import Intake
     from shared.incidents.incidents import Incidents
     from shared.recordings.acs_client import AcsClient
     from shared.recordings.auto_record import AutoRecord
     from shared.storage.archive import Archive
+    from shared.storage.claims import Claims
     from shared.storage.dead_letters import DeadLetters
+    from shared.storage.ledger import Ledger
 
 RETENTION = timedelta(hours=24)
 EXPECTED_EVENT = timedelta(minutes=60)
@@ -50,7 +47,8 @@ class RecoveryParts:
 def recovery_parts(
     *,
     archive: Archive,
-    table: TableClient,
+    ledger: Ledger,
+    claims: Claims,
     incidents: Incidents,
     intake: Intake,
     control: AcsClient,
@@ -60,8 +58,6 @@ def recovery_parts(
     now: Callable[[], datetime],
     calls: AutoRecord | None = None,
 ) -> RecoveryParts:
-    rows = Table(table)
-    ledger, claims = Ledger(rows, now=now), Claims(rows)
     replay = Replay(intake, calls, queue)
     restoration = Restoration(archive, ledger, incidents, now=now)
     stalled = StalledRecordings(

@@ -164,13 +164,14 @@ class Arena:
             TableServiceClient.from_connection_string(storage) as tables,
             CallAutomationClient(acs.endpoint, AzureKeyCredential(acs.options.access_key), retry_total=0) as client,
         ):
-            table = tables.get_table_client(TABLE)
-            archive, ledger = Archive(self.container), Ledger(Table(table), now=now)
-            incidents = Incidents(EvidenceBlobs(archive.blobs), Claims(Table(table)), now=now)
+            table = Table(tables.get_table_client(TABLE))
+            archive, ledger, claims = Archive(self.container), Ledger(table, now=now), Claims(table)
+            incidents = Incidents(EvidenceBlobs(archive.blobs), claims, now=now)
             origins = TrustedOrigins(["http://127.0.0.1:*"])
             recovery = recovery_parts(
                 archive=archive,
-                table=table,
+                ledger=ledger,
+                claims=claims,
                 incidents=incidents,
                 intake=Intake(archive, ledger, incidents, origins=origins, retention=RETENTION, now=now),
                 control=AcsClient(client),

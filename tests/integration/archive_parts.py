@@ -226,7 +226,8 @@ async def archive_parts(azurite: Azurite, media: Path) -> AsyncIterator[Parts]:
         )
         recovery = recovery_parts(
             archive=archive,
-            table=table,
+            ledger=ledger,
+            claims=claims,
             incidents=incidents,
             intake=intake,
             control=AcsClient(client),

@@ -86,8 +86,11 @@ def test_a_commit_is_checked_by_ruff_mypy_and_import_linter() -> None:
     commands = {hook["entry"] for hook in hooks()}
 
     assert {
-        ".venv/bin/ruff check .", ".venv/bin/ruff format --check .", ".venv/bin/mypy", ".venv/bin/lint-imports --no-logo"
-    } <= commands  # fmt: skip
+        ".venv/bin/ruff check .",
+        ".venv/bin/ruff format --check .",
+        ".venv/bin/mypy",
+        ".venv/bin/lint-imports --no-logo",
+    } <= commands
 
 
 @pytest.mark.parametrize("hook", hooks(), ids=lambda hook: hook["id"])
@@ -307,6 +310,18 @@ def test_pages_that_a_form_names_are_there(path: Path) -> None:
 @pytest.mark.parametrize("page", [*PAGES, ROOT / ".github/PULL_REQUEST_TEMPLATE.md", *FORMS], ids=name)
 def test_make_targets_that_a_page_names_are_there(page: Path) -> None:
     assert set(re.findall(r"(?:`|^)make (?:-\S+ )*([a-z-]+)", page.read_text(), re.MULTILINE)) <= make_targets()
+
+
+def test_files_that_are_named_for_a_change_are_there() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    table = page.partition("## Where to change what")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("| ")][1:]
+
+    assert len(rows) >= 10
+    for change, first, then in rows:
+        assert re.match(r" `[\w/]+\.\w+`", first), change
+        for file in re.findall(r"`([\w./-]+\.\w+)`", first + then):
+            assert (ROOT / file).exists(), f"{change.strip()}: {file}"
 
 
 def test_the_sdk_functions_of_the_security_notice_are_not_called() -> None:

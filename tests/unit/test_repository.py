@@ -276,6 +276,11 @@ def test_a_launch_attaches_to_the_port_of_the_task_before_it() -> None:
 
 
 @pytest.mark.parametrize("path", EDITOR_FILES, ids=name)
+def test_an_editor_file_is_plain_json(path: Path) -> None:
+    assert isinstance(json.loads(path.read_text()), dict)
+
+
+@pytest.mark.parametrize("path", EDITOR_FILES, ids=name)
 def test_what_an_editor_file_names_in_the_folder_is_there(path: Path) -> None:
     named = re.findall(r"\$\{workspaceFolder\}/([\w./-]+)", path.read_text())
 

@@ -32,11 +32,8 @@ test-unit: $(PYTHON_STAMP) ## Run the unit tests only; they start no process
 soak: setup ## Archive recordings for some minutes while everything fails at random (ARGS="--seed 7 --minutes 5")
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-check: $(PYTHON_STAMP) $(CHECKOV_STAMP) ## Lint, formatting, strict types, the infrastructure, and the Functions app's doctor
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+check: $(PYTHON_STAMP) $(CHECKOV_STAMP) ## Lint, formatting, strict types, imports, the infrastructure, and the Functions app's doctor
+	SKIP=infrastructure $(BIN)/pre-commit run --all-files
 	$(BIN)/python -m infra.checks
 	$(BIN)/azure-functions-doctor doctor --path . --hosting-plan flex-consumption
 
@@ -50,7 +47,7 @@ bench: setup ## Measure the copy engine beside its peers and limits (long; ARGS=
 	@$(BIN)/python -m bench $(ARGS)
 
 clean: ## Remove what was installed, cached or stored here; stops no process
-	rm -rf .local .venv local/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf .local .venv local/azurite/node_modules .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment of another Python, or one whose Python is gone, is made anew.

@@ -1,4 +1,4 @@
-"""Timer triggers: NCrontab and TimeSpan schedules, with the status that tells a run that is past due."""
+"""Timer triggers: NCrontab and TimeSpan schedules, and the status by which a run is past due."""
 
 from __future__ import annotations
 

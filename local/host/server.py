@@ -250,7 +250,6 @@ class FunctionsHost:
     def _drain_ordered(self, drain: Drain) -> None:
         self._drain = drain
         self._ending = Ending.REPLACED if drain.replace else Ending.DRAINED
-        self._state = "Stopping"
         self._stop.set()
 
     async def _wind_down(self) -> None:

@@ -65,6 +65,20 @@ async def test_a_drain_aborts_what_runs_and_its_message_comes_again_after_its_le
     assert own_queues.notes("worked") == []
 
 
+async def test_a_drained_message_stays_leased_and_does_not_count_as_failed(
+    azurite: Azurite, own_queues: SampleQueues
+) -> None:
+    # Failed, it would be visible at once.
+    async with sample(azurite, own_queues, extensions__queues__visibilityTimeout="00:00:00") as host:
+        await own_queues.send({"id": "drained", "seconds": 300})
+        await own_queues.noted("work", "drained")
+        await order(host, "drain", {"afterSeconds": 0, "replace": False})
+        assert await host.ended() == 143
+    queue = own_queues.raw(own_queues.name)
+    assert await queue.peek_messages() == []
+    assert (await queue.get_queue_properties()).approximate_message_count == 1
+
+
 async def test_a_drain_without_a_time_takes_one_to_three_seconds_as_the_platforms_does(
     azurite: Azurite, own_queues: SampleQueues
 ) -> None:

@@ -1,4 +1,4 @@
-"""The host's own routes: ``/admin/functions`` and the page at ``/``."""
+"""The host's own routes: ``/admin/functions``, ``/admin/local`` and the page at ``/``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from local.host.functions import Function
     from local.host.invocations import Invoker
     from local.host.keys import Keys
+    from local.host.orders import Orders
 
 _HOME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Functions host</title></head>
@@ -28,7 +29,7 @@ _HOME = """<!doctype html>
 
 
 class Admin:
-    """Answers under ``/admin/functions`` and at ``/``.
+    """Answers under ``/admin`` and at ``/``.
 
     Parameters
     ----------
@@ -40,17 +41,26 @@ class Admin:
         The master key among them opens ``/admin``; None where keys are not asked for.
     invoker
         Runs functions on demand.
+    orders
+        Answers under ``/admin/local``.
     base_url
         Where callers reach the host.
     """
 
-    def __init__(
-        self, functions: list[Function], prefix: str, keys: Keys | None, invoker: Invoker, base_url: str
+    def __init__(  # noqa: PLR0917 - each is a part of the host
+        self,
+        functions: list[Function],
+        prefix: str,
+        keys: Keys | None,
+        invoker: Invoker,
+        orders: Orders,
+        base_url: str,
     ) -> None:
         self._functions = {function.name.lower(): function for function in functions}
         self._prefix = prefix
         self._keys = keys
         self._invoker = invoker
+        self._orders = orders
         self._base_url = base_url
         self._started: set[asyncio.Task[object]] = set()
 
@@ -62,6 +72,8 @@ class Admin:
         if self._keys is not None and not self._keys.opens_everything(presented_key(request)):
             return web.Response(status=401)
         match [parts[0].lower(), *(part.lower() for part in parts[1:])], request.method:
+            case ["admin", "local", *rest], _:
+                return await self._orders.answer(request, rest)
             case ["admin", "functions"], "GET":
                 return web.json_response([self._describe(function) for function in self._functions.values()])
             case ["admin", "functions", name], ("GET" | "POST") as method if name in self._functions:

@@ -1,4 +1,4 @@
-"""The command ``host``: run the function app on this machine."""
+"""The command ``host``: run the function app on this machine, and give orders to a host that runs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from typing import Annotated
 
 import typer
 
+from local.host import orders_cli
+
 
 def register(app: typer.Typer) -> None:
     """Add the command ``host`` to `app`."""
-    app.command("host")(host)
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(host)
+    orders_cli.register(group)
+    app.add_typer(group, name="host")
 
 
 def host(
+    context: typer.Context,
     root: Annotated[Path, typer.Option(help="Folder of function_app.py and host.json.", file_okay=False)] = Path(),
     port: Annotated[
         int | None,
@@ -40,14 +46,23 @@ def host(
         ),
     ] = 600.0,
     stop_grace: Annotated[
-        float, typer.Option(help="Seconds functions have to end at a stop or a timeout.", min=0.0, hidden=True)
+        float, typer.Option(help="Seconds functions have to end at a stop.", min=0.0, hidden=True)
     ] = 5.0,
+    timeout_grace: Annotated[
+        float,
+        typer.Option(help="Seconds a function's code has to end after its timeout. Azure: 2.", min=0.0, hidden=True),
+    ] = 2.0,
 ) -> None:
     """Run the function app in ROOT as Azure Functions does: HTTP, Event Grid, queue and timer triggers.
 
-    Needs a queue service (Azurite) for queue triggers and outputs. A function that outlives host.json's
-    functionTimeout is cancelled; if it cannot be ended, this process starts itself anew.
+    Needs a queue service (Azurite) for queue triggers and outputs.
+
+    A function that exceeds host.json's functionTimeout fails with all others that run, and a fresh process takes over.
+
+    The commands below order a running host to drain, or to let messages and timers fail as the platform is known to.
     """
+    if context.invoked_subcommand is not None:
+        return
     from local.host.launch import launch  # noqa: PLC0415 - --help need not wait for the worker library
     from local.host.options import HostOptions  # noqa: PLC0415
 
@@ -61,5 +76,6 @@ def host(
             verbose=verbose,
             queue_lease=queue_lease,
             stop_grace=stop_grace,
+            timeout_grace=timeout_grace,
         )
     )

@@ -40,11 +40,11 @@ class ConsoleHandler(logging.Handler):
         self.loading = True
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record is shown."""
+        """Whether a record is shown."""
         if _within(record.name, _LIBRARY_LOGGERS) and not self._verbose:
             # While it loads the app its errors become the host's own refusal, without a traceback through the library.
             return record.levelno == logging.WARNING or (record.levelno > logging.WARNING and not self.loading)
-        # The host uses the Azure SDK too; what that logs of the host's own polling is nobody's concern.
+        # The host uses the Azure SDK too; what that logs of the host's own polling is not shown.
         if record.thread == self._host_thread and not record.name.startswith("host"):
             return record.levelno >= logging.WARNING
         return record.levelno >= level_of(_category(record), self._levels)

@@ -3,7 +3,7 @@
 HostError
 ├── SettingsError   host.json, local.settings.json or an app setting
 ├── AppLoadError    function_app.py does not load, or binds to what is not there
-└── PortTakenError  somebody else listens on the port
+└── PortTakenError  another process listens on the port
 """
 
 from __future__ import annotations

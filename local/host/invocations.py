@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import AzureError
 
@@ -29,10 +29,9 @@ _log = logging.getLogger("host.function")
 class Invoker:
     """Runs functions of the loaded app.
 
-    A function that takes longer than the timeout fails. In Azure its worker process is killed and started again. Here
-    an async function is cancelled, and where that ends it within `grace` seconds nothing else happens; a function that
-    does not end (it blocks, it holds cancellation up, or it is not async) makes the host ask for a restart of the
-    whole process, which ends it for certain.
+    A function that takes longer than the timeout fails at once. If its code does not end by itself within `grace`
+    seconds, the process that runs it is replaced, and every other invocation in that process fails with it: so does
+    the platform's host (WebScriptHostExceptionHandler; azure-functions-host issue 8720, pull request 11159).
 
     Parameters
     ----------
@@ -42,10 +41,11 @@ class Invoker:
         Delivers what it puts out.
     timeout
         Seconds an invocation may take; None for no limit.
-    on_stuck
-        Called when a function outlived its timeout and cannot be ended.
+    on_timeout
+        Called with the reason when a function exceeded its timeout and its code did not end: the process is to be
+        replaced.
     grace
-        Seconds a cancelled function has to end.
+        Seconds that code has to end after its timeout.
     """
 
     def __init__(
@@ -53,15 +53,17 @@ class Invoker:
         worker: Worker,
         outputs: Outputs,
         timeout: float | None,
-        on_stuck: Callable[[], None],
+        on_timeout: Callable[[str], None],
         *,
-        grace: float = 5.0,
+        grace: float = 2.0,
     ) -> None:
         self._worker = worker
         self._outputs = outputs
         self._timeout = timeout
-        self._on_stuck = on_stuck
+        self._on_timeout = on_timeout
         self._grace = grace
+        self._aborted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._overdue: set[asyncio.Task[None]] = set()
         self._running: set[str] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -83,6 +85,11 @@ class Invoker:
         """Ask all running invocations to end."""
         for invocation_id in self._running:
             self._worker.cancel(invocation_id)
+
+    def abort_all(self, error: str) -> None:
+        """Fail all running invocations with `error` now; their code runs until the process ends."""
+        if not self._aborted.done():
+            self._aborted.set_result(error)
 
     async def run(
         self,
@@ -161,16 +168,26 @@ class Invoker:
 
     async def _run_in_time(self, call: Call) -> Outcome:
         invocation = asyncio.ensure_future(self._worker.invoke(call))
-        done, _ = await asyncio.wait({invocation}, timeout=self._timeout)
-        if done:
+        ends: set[asyncio.Future[Any]] = {invocation, self._aborted}
+        done, _ = await asyncio.wait(ends, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
+        if invocation in done:
             return invocation.result()
+        if done:
+            return Outcome(error=self._aborted.result())
         text = (
             f"Timeout value of {format_timespan(self._timeout or 0)} was exceeded by function: "
             f"Functions.{call.function.name}"
         )
         _log.error("%s (Id: '%s'). Initiating cancellation.", text, call.invocation_id)
-        self._worker.cancel(call.invocation_id)
-        done, _ = await asyncio.wait({invocation}, timeout=self._grace)
-        if not done or not call.function.asynchronous:
-            self._on_stuck()
+        overdue = asyncio.create_task(self._end_overdue(call, invocation))
+        self._overdue.add(overdue)
+        overdue.add_done_callback(self._overdue.discard)
         return Outcome(error=f"FunctionTimeoutException: {text}")
+
+    async def _end_overdue(self, call: Call, invocation: asyncio.Future[Outcome]) -> None:
+        done, _ = await asyncio.wait({invocation}, timeout=self._grace)
+        if not done:
+            self._on_timeout(
+                "A function timeout has occurred. Restarting worker process executing invocationId "
+                f"'{call.invocation_id}'."
+            )

@@ -126,7 +126,7 @@ def _parse(text: str, path: Path) -> Keys:
         raise SettingsError(
             f"The keys file {path} is not of the form "
             '{"masterKey", "functionKeys": {"default"}, "systemKeys": {"eventgrid_extension"}}: '
-            f"mend it, or delete it to have a new one made ({type(exc).__name__}: {exc})."
+            f"fix it, or delete it to have a new one made ({type(exc).__name__}: {exc})."
         ) from exc
     return keys
 

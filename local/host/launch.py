@@ -8,6 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from local.host.endings import DRAINED_EXIT_CODE, Ending
 from local.host.errors import HostError
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 def launch(options: HostOptions) -> NoReturn:
     """Run a host until it is stopped, and end the process.
 
-    The process ends at once, with 0 after a stop and 1 where the host cannot start: a function that is stuck in a
-    thread could keep it alive otherwise.
+    The process ends at once, with 0 after a stop, 143 after a drain without replacement, and 1 where the host cannot
+    start: a function that is stuck in a thread could keep it alive otherwise. Where it is replaced, the fresh process
+    has its id and its port.
     """
     if sys.version_info[:2] != (3, 13):
         _fail(
@@ -34,7 +36,7 @@ def launch(options: HostOptions) -> NoReturn:
     folder = os.getcwd()  # noqa: PTH109 - os.chdir below takes it back as it was
     port = 0
 
-    async def serve() -> bool:
+    async def serve() -> Ending:
         nonlocal port
         functions_host = FunctionsHost(options)
         try:
@@ -43,16 +45,16 @@ def launch(options: HostOptions) -> NoReturn:
             port = functions_host.port
 
     try:
-        restart = asyncio.run(serve())
+        ending = asyncio.run(serve())
     except HostError as exc:
         _fail(str(exc))
     logging.shutdown()
     sys.stdout.flush()
-    if restart:
+    if ending is Ending.REPLACED:
         os.chdir(folder)
         arguments = [sys.executable, *sys.orig_argv[1:], "--port", str(port)]
         os.execve(sys.executable, arguments, environment)  # noqa: S606 - itself, with what it was started with
-    os._exit(0)
+    os._exit(DRAINED_EXIT_CODE if ending is Ending.DRAINED else 0)
 
 
 def _fail(message: str) -> NoReturn:

@@ -27,8 +27,9 @@ class HostOptions:
     queue_lease
         Seconds a queue message is leased for, renewed at half of it.
     stop_grace
-        Seconds that running invocations have to end when the host is stopped, and that one has which outlived its
-        timeout.
+        Seconds that running invocations have to end when the host is stopped.
+    timeout_grace
+        Seconds that a function's code has to end after its timeout, before the process is replaced.
     """
 
     root: Path
@@ -39,3 +40,4 @@ class HostOptions:
     verbose: bool = False
     queue_lease: float = 600.0
     stop_grace: float = 5.0
+    timeout_grace: float = 2.0

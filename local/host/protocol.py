@@ -22,7 +22,7 @@ class TypedData:
         self.__dict__ |= one
 
     def WhichOneof(self, _group: str) -> str | None:  # noqa: N802 - protobuf's name
-        """Tell which field is set."""
+        """Name the field that is set."""
         return self.kind
 
     def value(self) -> Any:
@@ -41,7 +41,7 @@ class ParameterBinding:
         self.data = data
 
     def WhichOneof(self, _group: str) -> str:  # noqa: N802 - protobuf's name
-        """Tell how the value travels: always in the message itself, never in shared memory."""
+        """Name how the value travels: always in the message itself, never in shared memory."""
         return "data"
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
+from local.host.faults import Kind
 from local.host.protocol import TypedData
 from local.host.storage import create_if_missing, decode_message
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from azure.storage.queue import QueueMessage
 
+    from local.host.faults import Faults
     from local.host.functions import Function
     from local.host.invocations import Invoker
     from local.host.settings import QueueSettings
@@ -45,9 +47,9 @@ class _Leased:
     ended
         Set when its function has ended.
     settling
-        Its end is being told to the queue.
+        Its end is being reported to the queue.
     given_up
-        The host stops, and the message is handed back unless its function succeeded.
+        Unless its function succeeded, the message is left as it is: for `hand_back`, or until its lease ends.
     """
 
     id: str
@@ -76,6 +78,8 @@ class QueueListener:
         host.json's queues extension.
     invoker
         Runs the function.
+    faults
+        What is ordered to happen to messages.
     lease
         Seconds a message is leased for, renewed at half of it; above 1.
 
@@ -91,6 +95,8 @@ class QueueListener:
         queues: Queues,
         settings: QueueSettings,
         invoker: Invoker,
+        *,
+        faults: Faults,
         lease: float,
     ) -> None:
         where = f"Function '{function.name}', binding '{function.trigger['name']}'"
@@ -99,6 +105,7 @@ class QueueListener:
         self._function = function
         self._settings = settings
         self._invoker = invoker
+        self._faults = faults
         self._lease = lease
         self._queue = queues.client(connection, self.queue_name, where)
         self._poison = queues.client(connection, self.queue_name + POISON_SUFFIX, where)
@@ -151,10 +158,15 @@ class QueueListener:
                 interval = min(interval * random.uniform(1.6, 2.4), self._settings.max_polling_interval)  # noqa: S311
 
     def give_up(self) -> None:
-        """Mark the messages in work: those whose functions do not succeed are handed back, not counted as failed."""
+        """Mark the messages in work: those whose functions do not succeed are left leased, not counted as failed."""
         self._given_up = list(self._working.items())
         for _, leased in self._given_up:
             leased.given_up = True
+
+    async def until_settled(self, grace: float) -> None:
+        """Wait until no message is in work, `grace` seconds at most."""
+        if self._working:
+            await asyncio.wait(self._working, timeout=grace)
 
     async def hand_back(self) -> None:
         """Make the messages given up visible, so that another host takes them at once."""
@@ -206,8 +218,14 @@ class QueueListener:
 
     async def _process(self, leased: _Leased) -> None:
         count = leased.message.dequeue_count or 1
-        if count > self._settings.max_dequeue_count:
-            # Its last try was begun and never ended: the host was killed.
+        fault = self._faults.meet(self.queue_name)
+        if fault is not None:
+            _log.warning("Ordered fault %d, %s: message '%s' of queue '%s', DequeueCount %d",
+                         fault.id, fault.kind, leased.id, self.queue_name, count)  # fmt: skip
+            if fault.kind is Kind.NOT_RUN:
+                return
+        if fault is not None or count > self._settings.max_dequeue_count:
+            # Without a fault: it was dequeued often enough, and its last lease ended without an outcome.
             leased.settle()
             await self._to_poison(leased)
             return
@@ -223,7 +241,7 @@ class QueueListener:
         try:
             succeeded = await self._run(leased, content)
         finally:
-            # Ended, not cancelled: a renewal broken off would leave the message under a receipt that nobody knows.
+            # Ended, not cancelled: a renewal broken off would leave the message under an unknown receipt.
             leased.ended.set()
             await asyncio.wait({renewal})
         if leased.given_up and not succeeded:
@@ -261,7 +279,7 @@ class QueueListener:
                 delay = round(self._settings.visibility_timeout)
                 await self._queue.update_message(leased.id, leased.receipt, visibility_timeout=delay)
         except ResourceNotFoundError:
-            _log.warning("Message '%s' of queue '%s' is gone or was taken by somebody else before its function ended",
+            _log.warning("Message '%s' of queue '%s' is gone or was taken by another host before its function ended",
                          leased.id, self.queue_name)  # fmt: skip
 
     async def _to_poison(self, leased: _Leased) -> None:

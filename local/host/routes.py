@@ -1,4 +1,4 @@
-"""HTTP routes of functions: ASP.NET route templates matched against the path as it came over the wire.
+"""HTTP routes of functions: ASP.NET route templates matched against the path as the client sent it.
 
 A path is split at its slashes first and each segment is decoded after, except ``%2F``, which stays as it is: so does
 the web server of the real host, and a function that expects slashes in a segment decodes them itself.
@@ -133,7 +133,7 @@ class RouteTemplate:
         return re.sub(r"\{(\*{0,2})[^:}=?]*", r"{\1", self.text.lower())
 
     def match(self, raw_path: str) -> dict[str, str] | None:
-        """Match a path as it came over the wire.
+        """Match a path as the client sent it.
 
         Returns
         -------

@@ -11,19 +11,23 @@ import socket
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from azure_functions_runtime.version import VERSION as LIBRARY_VERSION
 
-from local.host import console, eventgrid, settings
+from local.host import console, eventgrid, settings, shutdown
 from local.host.admin import Admin
+from local.host.endings import Ending
 from local.host.errors import HostError, PortTakenError
 from local.host.eventgrid import EventGridWebhook
+from local.host.faults import Faults
 from local.host.functions import EVENT_GRID, HTTP, QUEUE, TIMER, Function
 from local.host.http_trigger import HttpFunctions
 from local.host.invocations import Invoker
 from local.host.keys import Keys, load_or_create
+from local.host.listeners import Listeners
+from local.host.orders import Orders
 from local.host.outputs import Outputs
 from local.host.queues import QueueListener
 from local.host.storage import Queues
@@ -31,8 +35,7 @@ from local.host.timers import TimerListener
 from local.host.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
+    from local.host.endings import Drain
     from local.host.options import HostOptions
 
 DEFAULT_PORT = 7071
@@ -71,16 +74,18 @@ class FunctionsHost:
         self._instance = str(uuid.uuid4())
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._restart = False
+        self._signals = 0
+        self._ending = Ending.STOPPED
+        self._failure: str | None = None
+        self._drain: Drain | None = None
         self._functions: list[Function] = []
-        self._listeners: dict[str, list[QueueListener]] = {}
-        self._timers: list[TimerListener] = []
-        self._listening: list[asyncio.Task[None]] = []
+        self._listeners = Listeners()
+        self._faults = Faults()
         self._queues = Queues(os.environ)
         self._worker = Worker(self._root, self._worker_died)
-        self._outputs = Outputs(self._queues, self._settings.queues.message_encoding, self._notify)
+        self._outputs = Outputs(self._queues, self._settings.queues.message_encoding, self._listeners.notify)
         self._invoker = Invoker(
-            self._worker, self._outputs, self._settings.function_timeout, self._stuck, grace=options.stop_grace
+            self._worker, self._outputs, self._settings.function_timeout, self._timed_out, grace=options.timeout_grace
         )
         self._http: HttpFunctions | None = None
         self._webhook: EventGridWebhook | None = None
@@ -102,18 +107,21 @@ class FunctionsHost:
         self._stop.set()
 
     def _signalled(self) -> None:
-        if self._stop.is_set():
+        self._signals += 1
+        if self._signals > 1:
             # Asked twice: no waiting for anything.
             os._exit(130)
+        self._ending = Ending.STOPPED
         self.stop()
 
-    async def run(self) -> bool:
+    async def run(self) -> Ending:
         """Serve until stopped by :meth:`stop`, SIGINT or SIGTERM.
 
         Returns
         -------
-        bool
-            Whether the process is to be started again, because a function outlived its timeout and cannot be ended.
+        Ending
+            What is to follow: the end, or a fresh process, because a function exceeded its timeout or ended the
+            worker, or a drain was ordered.
 
         Raises
         ------
@@ -129,7 +137,7 @@ class FunctionsHost:
             await self._bind(runner)
             if await self._load_unless_stopped():
                 log.loading = False
-                self._start_listening()
+                self._listeners.start()
                 self._state = "Running"
                 self._announce()
                 await self._stop.wait()
@@ -138,7 +146,7 @@ class FunctionsHost:
             self._worker.stop()
             await runner.cleanup()
             await self._queues.close()
-        return self._restart
+        return self._ending
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=MAX_BODY)
@@ -186,7 +194,7 @@ class FunctionsHost:
         os.environ.setdefault("WEBSITE_HOSTNAME", f"localhost:{self._port}")
 
     async def _load_unless_stopped(self) -> bool:
-        """Load the app, and tell whether it is; an app that hangs while it is imported does not keep the host."""
+        """Load the app; False where the host was stopped before, as an app that hangs while it is imported needs it."""
         loading = asyncio.create_task(self._load())
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait({loading, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -206,69 +214,52 @@ class FunctionsHost:
             self._outputs.prepare(function)
             if function.kind == QUEUE:
                 listener = QueueListener(
-                    function, self._queues, self._settings.queues, self._invoker, self._options.queue_lease
+                    function,
+                    self._queues,
+                    self._settings.queues,
+                    self._invoker,
+                    faults=self._faults,
+                    lease=self._options.queue_lease,
                 )
-                self._listeners.setdefault(listener.url, []).append(listener)
+                self._listeners.queues.append(listener)
             elif function.kind == TIMER:
-                self._timers.append(TimerListener(function, self._invoker, self._timer_state))
+                self._listeners.timers[function.name] = TimerListener(function, self._invoker, self._timer_state)
         prefix = self._settings.route_prefix
         self._http = HttpFunctions((f for f in enabled if f.kind == HTTP), prefix, keys, self._invoker)
         self._webhook = EventGridWebhook((f for f in enabled if f.kind == EVENT_GRID), keys, self._invoker)
-        self._admin = Admin(self._functions, prefix, keys, self._invoker, self.base_url)
+        names = {listener.queue_name for listener in self._listeners.queues}
+        orders = Orders(self._faults, names, self._listeners.timers, self._drain_ordered)
+        self._admin = Admin(self._functions, prefix, keys, self._invoker, orders, self.base_url)
 
-    def _start_listening(self) -> None:
-        for listener in self._queue_listeners():
-            self._start(listener.listen())
-        for timer in self._timers:
-            self._start(timer.listen())
+    def _timed_out(self, reason: str) -> None:
+        self._replace_worker(reason, "WorkerProcessExitException: the worker process was restarted after a timeout")
 
-    def _queue_listeners(self) -> list[QueueListener]:
-        return [listener for listeners in self._listeners.values() for listener in listeners]
+    def _worker_died(self, code: int) -> None:
+        end = shutdown.exited(code)
+        self._loop.call_soon_threadsafe(self._replace_worker, end, f"WorkerProcessExitException: {end}")
 
-    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(coroutine)
-        self._listening.append(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (exception := task.exception()) is not None:
-            _log.error("A listener failed and stopped", exc_info=exception)
-
-    def _notify(self, url: str) -> None:
-        for listener in self._listeners.get(url, []):
-            listener.notify()
-
-    def _stuck(self) -> None:
-        self._start_anew("A function outlived its timeout and cannot be ended: the host restarts.")
-
-    def _worker_died(self) -> None:
-        reason = "The worker has ended: the host restarts."
-        self._loop.call_soon_threadsafe(self._start_anew, reason)
-
-    def _start_anew(self, reason: str) -> None:
+    def _replace_worker(self, reason: str, error: str) -> None:
+        """Fail what runs with `error`, and have the process replaced; not where it is ending already."""
+        if self._stop.is_set():
+            return
         _log.error(reason)
-        self._restart = True
+        self._failure = error
+        self._ending = Ending.REPLACED
+        self._stop.set()
+
+    def _drain_ordered(self, drain: Drain) -> None:
+        self._drain = drain
+        self._ending = Ending.REPLACED if drain.replace else Ending.DRAINED
         self._stop.set()
 
     async def _wind_down(self) -> None:
-        """Stop listeners, let invocations end, hand back the messages of those that do not."""
         self._state = "Stopping"
-        _log.info("Stopping: waiting for running functions")
-        grace = 0.0 if self._restart else self._options.stop_grace
-        for listener in self._queue_listeners():
-            listener.stop()
-        for timer in self._timers:
-            timer.stop()
-        if self._listening:
-            await asyncio.wait(self._listening, timeout=max(grace, 2.0))
-        await self._invoker.until_idle(grace)
-        # First told, then cancelled: a message whose function is broken off is handed back, not counted as failed.
-        for listener in self._queue_listeners():
-            listener.give_up()
-        self._invoker.cancel_all()
-        await self._invoker.until_idle(0.5)
-        for listener in self._queue_listeners():
-            await listener.hand_back()
+        if self._drain is not None:
+            await shutdown.drain(self._listeners, self._invoker, self._drain)
+        elif self._failure is not None:
+            await shutdown.fail(self._listeners, self._invoker, self._failure)
+        else:
+            await shutdown.stop(self._listeners, self._invoker, self._options.stop_grace)
 
     def _announce(self) -> None:
         """Print what `func start` prints: the functions and how to reach them."""

@@ -54,7 +54,7 @@ class Queues:
         """
         text = connection_string(connection, self._environment, where)
         if text not in self._services:
-            # The SDK's own first retry waits 15 s; a local host rather tells what is wrong and tries again.
+            # The SDK's own first retry waits 15 s; a local host reports what is wrong sooner, and tries again.
             retry: dict[str, Any] = {
                 "initial_backoff": 1,
                 "increment_base": 1,
@@ -108,7 +108,7 @@ async def create_if_missing(client: QueueClient) -> None:
 
 
 def encode_message(content: str | bytes, encoding: str) -> str:
-    """Encode a message's content for the wire.
+    """Encode a message's content as host.json says.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def encode_message(content: str | bytes, encoding: str) -> str:
 
 
 def decode_message(text: str, encoding: str) -> str | bytes:
-    """Decode a message from the wire: a text where the content is UTF-8, else bytes.
+    """Decode a message as host.json says: a text where the content is UTF-8, else bytes.
 
     Raises
     ------

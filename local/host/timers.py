@@ -1,4 +1,4 @@
-"""Timer triggers: NCrontab and TimeSpan schedules, with the status that tells a run that is past due."""
+"""Timer triggers: NCrontab and TimeSpan schedules, and the status by which a run is past due."""
 
 from __future__ import annotations
 
@@ -93,6 +93,8 @@ class TimerListener:
                 f"Function '{function.name}': the schedule '{function.trigger['schedule']}' cannot be read: {exc}."
             ) from exc
         self._stopping = asyncio.Event()
+        self._going = asyncio.Event()
+        self._going.set()
         self._function = function
         self._invoker = invoker
         self._status = state / f"{function.name}.json"
@@ -105,6 +107,14 @@ class TimerListener:
     def stop(self) -> None:
         """End :meth:`listen`, after the run it may be at."""
         self._stopping.set()
+
+    def suspend(self) -> None:
+        """Let occurrences pass without a run, until :meth:`resume`; the first of them is kept as past due."""
+        self._going.clear()
+
+    def resume(self) -> None:
+        """Run on schedule again, after a run that is past due where an occurrence has passed."""
+        self._going.set()
 
     async def listen(self) -> None:
         """Run the function at each occurrence, and at start where it is past due or wants that, until stopped."""
@@ -123,7 +133,22 @@ class TimerListener:
                 async with asyncio.timeout((due - datetime.now(UTC)).total_seconds() + 0.005):
                     await self._stopping.wait()
                 return
-            last = await self._run(last, past_due=False)
+            suspended = not self._going.is_set()
+            if suspended:
+                if not await self._resumed():
+                    return
+                if not self._monitored:
+                    continue
+            last = await self._run(last, past_due=suspended)
+
+    async def _resumed(self) -> bool:
+        """Wait until the timer is resumed; False where it is stopped before that."""
+        _log.warning("Ordered fault: function 'Functions.%s' is not run, its timer is stopped", self._function.name)
+        waits = {asyncio.create_task(self._going.wait()), asyncio.create_task(self._stopping.wait())}
+        _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in pending:
+            wait.cancel()
+        return not self._stopping.is_set()
 
     async def _run(self, last: datetime | None, *, past_due: bool) -> datetime:
         started = datetime.now(UTC)

@@ -101,10 +101,11 @@ class Worker:
     root
         The folder of function_app.py; becomes first on `sys.path`.
     on_death
-        Called, in the worker's thread, when a function ended the loop by `sys.exit` and the like; nothing more can run.
+        Called, in the worker's thread, with the exit code when a function ended the loop by `sys.exit` and the like;
+        nothing more can run.
     """
 
-    def __init__(self, root: Path, on_death: Callable[[], None]) -> None:
+    def __init__(self, root: Path, on_death: Callable[[int], None]) -> None:
         self._root = root
         self._on_death = on_death
         self._stopping = False
@@ -161,13 +162,15 @@ class Worker:
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
+        code = 0
         try:
             self._loop.run_forever()
-        except (SystemExit, KeyboardInterrupt):
+        except (SystemExit, KeyboardInterrupt) as exc:
             # asyncio lets these two end the loop, as they end the worker process in Azure.
             _log.exception("A function ended the worker")
+            code = _exit_code(exc)
         if not self._stopping:
-            self._on_death()
+            self._on_death(code)
 
     async def _load(self, environment: dict[str, str]) -> list[Function]:
         library.start_threadpool_executor()
@@ -224,6 +227,13 @@ class Worker:
             self._running.pop(call.invocation_id, None)
             _functions_by_invocation.pop(call.invocation_id, None)
         return _outcome(task)
+
+
+def _exit_code(exc: SystemExit | KeyboardInterrupt) -> int:
+    """Return the code with which Python ends a process after `exc`."""
+    if isinstance(exc, KeyboardInterrupt):
+        return 130
+    return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
 
 
 def _outcome(task: asyncio.Task[Message]) -> Outcome:

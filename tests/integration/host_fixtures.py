@@ -43,13 +43,13 @@ class HostProcess:
         self.process = process
         self.session = session
         self.output = ""
-        self._keys = keys
+        self.keys_file = keys
         self._grown = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
 
     @property
     def keys(self) -> Keys:
-        return load_or_create(self._keys)
+        return load_or_create(self.keys_file)
 
     @property
     def url(self) -> str:
@@ -214,5 +214,24 @@ async def sample_host(
     async with host_process(
         folder, SAMPLE, "--queue-lease", "2", "--stop-grace", "0.5", environment=environment
     ) as host:
+        await host.says("Host started")
+        yield host
+
+
+@pytest.fixture
+async def own_queues(azurite: Azurite, tmp_path: Path) -> AsyncIterator[SampleQueues]:
+    service = QueueServiceClient.from_connection_string(azurite.connection_string)
+    async with SampleQueues(service, tmp_path / "notes") as queues:
+        yield queues
+
+
+@asynccontextmanager
+async def sample(
+    azurite: Azurite, queues: SampleQueues, *arguments: str, tick: bool = False, **settings: str
+) -> AsyncIterator[HostProcess]:
+    """Start a sample host of the test's own, without keys and its timer `tick`; `settings` override host.json."""
+    environment = sample_environment(azurite, queues) | {"AzureWebJobs.tick.Disabled": str(not tick)}
+    environment |= {f"AzureFunctionsJobHost__{name}": value for name, value in settings.items()}
+    async with host_process(queues.notes_file.parent, SAMPLE, "--no-auth", *arguments, environment=environment) as host:
         await host.says("Host started")
         yield host

@@ -129,7 +129,7 @@ async def test_a_wrong_system_key_is_401(sample_host: HostProcess, code: str) ->
     assert (await post(sample_host, [event()], kind="Unsubscribe", code=sample_host.keys.master))[0] == 202
 
 
-@pytest.mark.parametrize("function", ["nobody", "echo", ""])
+@pytest.mark.parametrize("function", ["missing", "echo", ""])
 async def test_a_function_without_this_trigger_is_404(sample_host: HostProcess, function: str) -> None:
     assert (await post(sample_host, [event()], function=function))[0] == 404
 

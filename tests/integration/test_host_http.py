@@ -133,7 +133,7 @@ async def test_functions_are_listed_for_the_master_key_only(sample_host: HostPro
     one = json.loads((await sample_host.get("/admin/functions/work", headers=master))[1])
     queues = {binding["type"]: binding["queueName"] for binding in one["config"]["bindings"]}
     assert queues == {"queueTrigger": "%WORK_QUEUE%", "queue": "%DONE_QUEUE%"}
-    assert (await sample_host.get("/admin/functions/nobody", headers=master))[0] == 404
+    assert (await sample_host.get("/admin/functions/missing", headers=master))[0] == 404
 
 
 async def test_a_function_that_is_not_http_runs_on_demand(

@@ -4,39 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
-from azure.storage.queue.aio import QueueServiceClient
 
 from local.host.storage import create_if_missing
-from tests.integration.host_fixtures import SAMPLE, HostProcess, SampleQueues, host_process, sample_environment
+from tests.integration.host_fixtures import sample
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from local.azurite import Azurite
+    from tests.integration.host_fixtures import SampleQueues
 
 
-@pytest.fixture
-async def own_queues(azurite: Azurite, tmp_path: Path) -> AsyncIterator[SampleQueues]:
-    service = QueueServiceClient.from_connection_string(azurite.connection_string)
-    async with SampleQueues(service, tmp_path / "notes") as queues:
-        yield queues
-
-
-@asynccontextmanager
-async def sample(
-    azurite: Azurite, queues: SampleQueues, *arguments: str, **settings: str
-) -> AsyncIterator[HostProcess]:
-    environment = sample_environment(azurite, queues) | {"AzureWebJobs.tick.Disabled": "true"}
-    environment |= {f"AzureFunctionsJobHost__{name}": value for name, value in settings.items()}
-    async with host_process(queues.notes_file.parent, SAMPLE, "--no-auth", *arguments, environment=environment) as host:
-        await host.says("Host started")
-        yield host
+pytest_plugins = ["tests.integration.host_fixtures"]
 
 
 async def test_a_graceful_stop_lets_functions_finish_and_ends_with_0(
@@ -79,24 +60,61 @@ async def test_a_killed_hosts_message_is_finished_by_the_next_one_after_its_leas
     assert [note["count"] for note in own_queues.notes("work", "orphan")] == [1, 2]
 
 
-async def test_a_function_that_outlives_its_timeout_fails_and_the_host_goes_on(
+async def test_a_function_whose_code_ends_soon_after_its_timeout_fails_alone(
     azurite: Azurite, own_queues: SampleQueues
 ) -> None:
     async with sample(azurite, own_queues, functionTimeout="00:00:00.5") as host:
-        assert await host.get("/api/answer/slow") == (500, b"")
-        await host.says("Timeout value of 00:00:00.500 was exceeded by function: Functions.answer")
-        assert (await host.get("/api/echo/after"))[0] == 200
-        await own_queues.send({"id": "too-long", "seconds": 60})
-        first, second = await own_queues.noted("work", "too-long", times=2)
+        await own_queues.send({"id": "late", "seconds": 1})
+        first, second = await own_queues.noted("work", "late", times=2)
         assert (first["count"], second["count"]) == (1, 2)
+        await host.says("Timeout value of 00:00:00.500 was exceeded by function: Functions.work", times=2)
+        await own_queues.noted("worked", "late", times=2)
+        assert (await host.get("/api/echo/after"))[0] == 200
         assert host.output.count("Host started") == 1
 
 
+async def test_a_function_that_exceeds_its_timeout_ends_every_invocation_of_its_process(
+    azurite: Azurite, own_queues: SampleQueues
+) -> None:
+    async with sample(azurite, own_queues, "--timeout-grace", "0", functionTimeout="00:00:02") as host:
+        _, before = await host.get("/admin/host/status")
+        await own_queues.send({"id": "too-long", "seconds": 60})
+        await own_queues.noted("work", "too-long")
+        await asyncio.sleep(0.8)
+        await own_queues.send({"id": "beside", "seconds": 60})
+        await own_queues.noted("work", "beside")
+        # Its own timeout would come only after that of the first.
+        assert await host.get("/api/answer/slow") == (500, b"")
+        output = await host.says("A function timeout has occurred. Restarting worker process executing invocationId")
+        assert output.count("Initiating cancellation.") == 1
+        await host.says("WorkerProcessExitException: the worker process was restarted after a timeout", times=2)
+        await host.says("Host started", times=2)
+        # The lease is ten minutes: they come again so soon because they failed.
+        for order in ("too-long", "beside"):
+            first, second = await own_queues.noted("work", order, times=2)
+            assert (first["count"], second["count"]) == (1, 2)
+            assert second["at"] - first["at"] >= 1
+        _, after = await host.get("/admin/host/status")
+        assert json.loads(before)["instanceId"] != json.loads(after)["instanceId"]
+
+
+async def test_a_function_that_ends_its_process_fails_the_invocations_beside_it(
+    azurite: Azurite, own_queues: SampleQueues
+) -> None:
+    async with sample(azurite, own_queues) as host:
+        await own_queues.send({"id": "beside-exit", "seconds": 60})
+        await own_queues.noted("work", "beside-exit")
+        assert await host.get("/api/answer/exit") == (500, b"")
+        await host.says("Exception: WorkerProcessExitException: python exited with code 3 (0x3)", times=2)
+        first, second = await own_queues.noted("work", "beside-exit", times=2)
+        assert (first["count"], second["count"]) == (1, 2)
+
+
 @pytest.mark.parametrize("kind", ["blocking", "hanging", "exit"])
-async def test_a_function_that_cannot_be_ended_or_ends_the_worker_makes_the_host_start_anew(
+async def test_a_function_that_cannot_be_ended_or_ends_its_process_is_followed_by_a_fresh_process(
     azurite: Azurite, own_queues: SampleQueues, kind: str
 ) -> None:
-    async with sample(azurite, own_queues, "--stop-grace", "0.2", functionTimeout="00:00:00.5") as host:
+    async with sample(azurite, own_queues, "--timeout-grace", "0.2", functionTimeout="00:00:00.5") as host:
         url, process = host.url, host.process.pid
         await own_queues.send({"id": "bystander", "seconds": 0})
         await own_queues.noted("worked", "bystander")
@@ -126,8 +144,9 @@ async def test_a_blocked_event_loop_does_not_keep_the_host_from_answering_and_st
 async def test_settings_of_host_json_are_overridden_by_the_environment(
     azurite: Azurite, own_queues: SampleQueues
 ) -> None:
-    overrides = {"extensions__http__routePrefix": "v2", "extensions__queues__messageEncoding": "none"}
-    async with sample(azurite, own_queues, **overrides) as host:
+    async with sample(
+        azurite, own_queues, extensions__http__routePrefix="v2", extensions__queues__messageEncoding="none"
+    ) as host:
         assert (await host.get("/v2/echo/1"))[0] == 200
         assert (await host.get("/api/echo/1"))[0] == 404
         raw = own_queues.raw(own_queues.name)

@@ -121,3 +121,26 @@ async def test_a_timer_that_runs_at_start_does_so_once_and_then_waits_for_its_ti
     await stopped(task)
     assert len(invoker.given) == 1
     assert status["Next"].endswith("-01-01T00:00:00+00:00")
+
+
+@pytest.mark.parametrize(("monitored", "past_due"), [(True, [False, True]), (False, [False])])
+async def test_a_timer_that_is_resumed_makes_up_for_what_it_missed_where_it_is_monitored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, monitored: bool, past_due: list[bool]
+) -> None:
+    timer, invoker = listener(tmp_path, "00:01:00", runOnStartup=True, useMonitor=monitored)
+    # Due 50 ms after each run, for the listener alone.
+    cast("Any", timer)._schedule._period = timedelta(seconds=0.05)
+    timer.suspend()
+    task = asyncio.create_task(timer.listen())
+    while "its timer is stopped" not in caplog.text:
+        await asyncio.sleep(0.01)
+    missed = len(invoker.given)
+    await asyncio.sleep(0.1)
+    assert len(invoker.given) == missed == 1
+    timer.resume()
+    while len(invoker.given) < 2:
+        await asyncio.sleep(0.01)
+    await stopped(task)
+    assert [given["IsPastDue"] for given in invoker.given][: len(past_due)] == past_due
+    if not monitored:
+        assert not any(given["IsPastDue"] for given in invoker.given)

@@ -1,5 +1,6 @@
 """The command `python -m local`. Kept readable for an old Python, so that it can say which one is needed."""
 
+import signal
 import sys
 
 if sys.version_info[:2] != (3, 13):
@@ -7,6 +8,10 @@ if sys.version_info[:2] != (3, 13):
         "python -m local needs Python 3.13, and %s is %d.%d: run `make setup`, then `.venv/bin/python -m local`"  # noqa: UP031
         % (sys.executable, sys.version_info[0], sys.version_info[1])
     )
+
+# Until a command handles SIGINT, nothing is started, and Ctrl-C just ends this process, without a traceback. A shell
+# that starts it in the background makes it ignore SIGINT: a Ctrl-C while the modules are loaded would be lost.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 try:
     from local.commands import main

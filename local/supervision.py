@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
+GRACE_SECONDS = 15.0
 _LAST_LINES = 15
 
 
@@ -56,7 +57,7 @@ class Child:
         """Wait for the end; returns the exit code, negative for a signal."""
         return await asyncio.shield(self._ended)
 
-    async def stop(self, grace: float = 15.0) -> None:
+    async def stop(self, grace: float = GRACE_SECONDS) -> None:
         """Ask the process to end, and make it after `grace` seconds."""
         self._signal(signal.SIGTERM)
         try:
@@ -130,10 +131,13 @@ class Supervisor:
     ----------
     label
         Shown among the arguments of the watching process, so that `ps` tells whose it is.
+    grace
+        Seconds that children have to end by themselves when the supervisor is left.
     """
 
-    def __init__(self, label: str = "") -> None:
+    def __init__(self, label: str = "", *, grace: float = GRACE_SECONDS) -> None:
         self._label = label
+        self._grace = grace
         self._reaper: asyncio.subprocess.Process | None = None
         self._children: list[Child] = []
 
@@ -152,7 +156,7 @@ class Supervisor:
         try:
             async with asyncio.TaskGroup() as group:
                 for child in list(self._children):
-                    group.create_task(child.stop())
+                    group.create_task(child.stop(self._grace))
         finally:
             if self._reaper is not None and self._reaper.stdin is not None:
                 self._reaper.stdin.close()

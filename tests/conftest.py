@@ -10,9 +10,12 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from _pytest.terminal import TerminalReporter
     from azure.storage.blob.aio import ContainerClient
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
 
     from local.azurite import Azurite
     from local.stack import Stack
@@ -29,9 +32,57 @@ QUICK_QUEUE = {
     "RETRY_SECONDS": "1",
 }
 
+# Files that take longest, in the order in which `make test` begins them: what begins late and lasts has all the other
+# workers wait. Those of tests/faults are not neighbours, so that two of them seldom share the machine.
+LONGEST_FIRST = (
+    "tests/faults/test_matrix.py",
+    "tests/faults/test_crashes.py",
+    "tests/integration/test_package_contents.py",
+    "tests/integration/test_demo.py",
+    "tests/integration/test_cli_recordings.py",
+    "tests/faults/test_chaos.py",
+    "tests/integration/test_doctor_local.py",
+    "tests/integration/test_host_lifecycle.py",
+    "tests/integration/test_stack_hosts.py",
+    "tests/faults/test_outages.py",
+    "tests/integration/test_secrets_scan.py",
+    "tests/integration/test_stack_up.py",
+    "tests/integration/test_attention.py",
+    "tests/integration/test_recovery.py",
+    "tests/integration/test_security_events.py",
+    "tests/integration/test_transfer_properties.py",
+)
+# Each test starts all that it needs, and takes long: they go to different workers.
+APART = ("tests/integration/test_demo.py",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first."""
+    places = {file: place for place, file in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(_file(item.nodeid), len(places)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """Give each worker a file at a time, in the order above; xdist would begin with the file of most tests."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if _file(nodeid) in APART else _file(nodeid)
+
+    if config.getoption("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """Print the fault matrix, if it was run: by whatever process, and whichever tests were named."""
+    """Print the fault matrix, if it was run: by whatever process, and whichever tests were named; write it if asked."""
     from tests.faults import report
 
     reports = (one for group in terminalreporter.stats.values() for one in group)
@@ -39,6 +90,9 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     if found:
         terminalreporter.section("fault matrix")
         terminalreporter.write_line(report.tables(found))
+        page: Path | None = terminalreporter.config.getoption("--fault-report", default=None)
+        if page is not None:
+            report.write(page, found)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The fault matrix is run once, each of its cells is a test; its tables are printed, and written where one wants."""
+"""The cells of a module are run at once on one stack, and each of them is a test."""
 
 from __future__ import annotations
 
@@ -25,17 +25,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(OPTION, metavar="FILE", type=Path, help="write the fault matrix, as found, into this page")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def matrix(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, Result]:
-    """What came of the cells that were asked for, by key."""
-    asked = {item.callspec.params["cell"] for item in request.session.items if _is_cell(item)}  # type: ignore[attr-defined]
+    """What came of the cells that the module was asked for, by key."""
+    of_module = (item for item in request.session.items if item.path == request.path and _is_cell(item))
+    asked = {item.callspec.params["cell"] for item in of_module}  # type: ignore[attr-defined]
     async with arena(tmp_path_factory.mktemp("matrix"), DELETE_SOURCE_AFTER_ARCHIVE="true") as stack:
         results = await run_matrix(stack, [cell for cell in CELLS if report.key(cell) in asked])
-    found = {report.key(result.cell): result for result in results}
-    page: Path | None = request.config.getoption(OPTION, default=None)
-    if page is not None:
-        report.write(page, {key: report.shown(result.outcome) for key, result in found.items()})
-    return found
+    return {report.key(result.cell): result for result in results}
 
 
 @pytest.fixture(scope="module")

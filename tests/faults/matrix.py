@@ -19,7 +19,6 @@ from local.eventgrid.faults import FaultOrder as TopicFaultOrder
 from shared.core.blob_names import safe_name
 from tests.faults.aftermath import ARCHIVED, Aftermath
 from tests.faults.cell import SPOTS, Cell, Family, Outcome, Stage
-from tests.faults.cells import CELLS
 from tests.faults.inspection import Inventory, each
 from tests.faults.storage_proxy import StorageFault
 
@@ -76,17 +75,10 @@ class _Trial:
     notes: list[str] = field(default_factory=list)
 
 
-async def run_matrix(arena: Arena, cells: Iterable[Cell] = CELLS) -> list[Result]:
-    """Run cells, those of crashes after all others, and return what came of each."""
-    cells = list(cells)
-    matrix = _Matrix(arena)
-    results: dict[str, Result] = {}
-    calm = [cell for cell in cells if cell.family is not Family.CRASH]
-    violent = [cell for cell in cells if cell.family is Family.CRASH]
-    for batch in (calm, violent):
-        if batch:
-            results |= {result.cell.name + result.cell.family: result for result in await matrix.run(batch)}
-    return [results[cell.name + cell.family] for cell in cells]
+async def run_matrix(arena: Arena, cells: Iterable[Cell]) -> list[Result]:
+    """Run cells, and return what came of each. Those of crashes and the others get a stack each: a crash hits all."""
+    ran = {result.cell.name + result.cell.family: result for result in await _Matrix(arena).run(list(cells))}
+    return [ran[cell.name + cell.family] for cell in cells]
 
 
 class _Matrix:

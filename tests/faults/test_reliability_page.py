@@ -12,7 +12,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 
 def test_the_page_has_exactly_the_cells_of_the_suite_with_what_has_to_come_of_them() -> None:
     assert report.section_in(PAGE.read_text("utf-8")) == report.section(report.expected()), (
-        "make it anew: .venv/bin/python -m pytest tests/faults/test_matrix.py --fault-report docs/reliability.md"
+        'make it anew: make test ARGS="tests/faults --fault-report docs/reliability.md"'
     )
 
 

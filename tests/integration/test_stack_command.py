@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,21 @@ def test_help_imports_nothing_heavy() -> None:
         "if name in sys.modules])",
     )
     assert loaded.stdout == "[]\n", loaded.stderr
+
+
+@pytest.mark.parametrize("before", ["default_int_handler", "SIG_IGN"])
+def test_ctrl_c_while_it_loads_ends_it_at_once_and_without_a_traceback(before: str) -> None:
+    ended = run(
+        "-c",
+        "import os, runpy, signal, sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'local.commands': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        f"signal.signal(signal.SIGINT, signal.{before})\n"
+        "runpy.run_module('local', run_name='x')",
+    )
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
 
 
 @pytest.mark.parametrize("minor", [6, 12])

@@ -114,6 +114,9 @@ class Whimsical(Pace):
     def readers(self, _: int) -> None:
         """Change nothing."""
 
+    def observe(self, now: float, rate: float, starved: float) -> None:
+        """Learn nothing: it cannot be asked what more connections gained, when their number changes meanwhile."""
+
 
 @contextmanager
 def whims(seed: int) -> Iterator[None]:

@@ -62,5 +62,22 @@ def test_a_signal_lets_the_command_stop_what_it_started(number: signal.Signals) 
             stopped.append(True)
         return 0
 
-    assert run(command()) == INTERRUPTED
+    before = signal.signal(number, signal.SIG_DFL)  # this process may have been started with nohup
+    try:
+        assert run(command()) == INTERRUPTED
+    finally:
+        signal.signal(number, before)
     assert stopped == [True]
+
+
+def test_a_closed_terminal_does_not_end_what_nohup_started() -> None:
+    async def command() -> int:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.01)
+        return 7
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run(command()) == 7
+    finally:
+        signal.signal(signal.SIGHUP, before)

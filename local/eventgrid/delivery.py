@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Coroutine, Iterator
 
-    from local.clock import Clock
+    from local.eventgrid.clock import Clock
     from local.eventgrid.dead_letters import DeadLetterStore
     from local.eventgrid.options import EventGridOptions
     from local.eventgrid.retries import Outcome

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from local.eventgrid.delivery import Subscription
-    from local.eventgrid.emulator import EventGridEmulator
     from local.eventgrid.faults import Faults
+    from local.eventgrid.service import EventGridService
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +45,10 @@ class ClockRequest(_Request):
     advance_seconds: float | None = Field(default=None, ge=0)
 
 
-def build_app(emulator: EventGridEmulator) -> web.Application:
+def build_app(service: EventGridService) -> web.Application:
     """Return the application that serves the emulator."""
-    app = web.Application(middlewares=[_answer_errors], client_max_size=emulator.options.max_publish_bytes)
-    routes = _Routes(emulator)
+    app = web.Application(middlewares=[_answer_errors], client_max_size=service.options.max_publish_bytes)
+    routes = _Routes(service)
     topic = "/control/topics/{topic}"
     subscription = topic + "/subscriptions/{subscription}"
     app.add_routes(
@@ -79,32 +79,32 @@ def build_app(emulator: EventGridEmulator) -> web.Application:
 
 
 class _Routes:
-    def __init__(self, emulator: EventGridEmulator) -> None:
-        self._emulator = emulator
+    def __init__(self, service: EventGridService) -> None:
+        self._service = service
 
     async def publish(self, request: web.Request) -> web.Response:
         topic = request.match_info["topic"]
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge as error:
-            self._emulator.topic(topic).counters.add(Metric.REFUSED)
-            limit = self._emulator.options.max_publish_bytes
+            self._service.topic(topic).counters.add(Metric.REFUSED)
+            limit = self._service.options.max_publish_bytes
             raise EventGridError(
                 f"The request is larger than {limit} bytes.", status=413, code="PayloadTooLarge"
             ) from error
-        fault = self._emulator.publish(topic, request.headers, request.content_type, body)
+        fault = self._service.publish(topic, request.headers, request.content_type, body)
         return web.Response() if fault is None else await answer(request, fault)
 
     async def validate(self, request: web.Request) -> web.Response:
-        name = self._emulator.validate_manually(request.query.get("token", ""))
+        name = self._service.validate_manually(request.query.get("token", ""))
         return web.Response(text=f"The event subscription {name} is validated.\n")
 
     async def list_topics(self, _: web.Request) -> web.Response:
-        return web.json_response([self._topic(topic.name) for topic in self._emulator.topics()])
+        return web.json_response([self._topic(topic.name) for topic in self._service.topics()])
 
     async def create_topic(self, request: web.Request) -> web.Response:
         wanted = TopicRequest.model_validate(await _json(request))
-        topic = await self._emulator.create_topic(
+        topic = await self._service.create_topic(
             wanted.name, kind=wanted.kind, input_schema=wanted.input_schema, resource_id=wanted.resource_id
         )
         return web.json_response(self._topic(topic.name), status=201)
@@ -113,18 +113,18 @@ class _Routes:
         return web.json_response(self._topic(request.match_info["topic"]))
 
     async def delete_topic(self, request: web.Request) -> web.Response:
-        await self._emulator.delete_topic(request.match_info["topic"])
+        await self._service.delete_topic(request.match_info["topic"])
         return web.Response(status=204)
 
     async def show_key(self, request: web.Request) -> web.Response:
-        return web.json_response({"key": self._emulator.topic_key(request.match_info["topic"])})
+        return web.json_response({"key": self._service.topic_key(request.match_info["topic"])})
 
     async def list_faults(self, request: web.Request) -> web.Response:
         return web.json_response([fault.shown() for fault in self._faults(request).all()])
 
     async def order_fault(self, request: web.Request) -> web.Response:
         order = FaultOrder.model_validate(await _json(request))
-        fault = self._faults(request).add(order, self._emulator.clock.time())
+        fault = self._faults(request).add(order, self._service.clock.time())
         return web.json_response(fault.shown(), status=201)
 
     async def clear_faults(self, request: web.Request) -> web.Response:
@@ -137,7 +137,7 @@ class _Routes:
         return web.json_response({"removed": 1})
 
     async def list_subscriptions(self, request: web.Request) -> web.Response:
-        topic = self._emulator.topic(request.match_info["topic"])
+        topic = self._service.topic(request.match_info["topic"])
         return web.json_response([_shown(subscription) for subscription in topic.subscriptions.values()])
 
     async def create_subscription(self, request: web.Request) -> web.Response:
@@ -145,17 +145,17 @@ class _Routes:
         if not isinstance(wanted, dict):
             raise EventGridError("The request's body has to be a JSON object.")
         settings = SubscriptionSettings.model_validate({**wanted, "name": request.match_info["subscription"]})
-        subscription = await self._emulator.create_subscription(
+        subscription = await self._service.create_subscription(
             request.match_info["topic"], settings, wait_seconds=_number(request, "wait", 0.0)
         )
         return web.json_response(_shown(subscription), status=201)
 
     async def show_subscription(self, request: web.Request) -> web.Response:
-        subscription = self._emulator.subscription(request.match_info["topic"], request.match_info["subscription"])
+        subscription = self._service.subscription(request.match_info["topic"], request.match_info["subscription"])
         return web.json_response({**_shown(subscription), "lastFailures": subscription.failures.as_list()})
 
     async def delete_subscription(self, request: web.Request) -> web.Response:
-        await self._emulator.delete_subscription(request.match_info["topic"], request.match_info["subscription"])
+        await self._service.delete_subscription(request.match_info["topic"], request.match_info["subscription"])
         return web.Response(status=204)
 
     async def metrics(self, _: web.Request) -> web.Response:
@@ -168,37 +168,37 @@ class _Routes:
                         for subscription in topic.subscriptions.values()
                     },
                 }
-                for topic in self._emulator.topics()
+                for topic in self._service.topics()
             }
         )
 
     async def pending(self, request: web.Request) -> web.Response:
         limit = int(_number(request, "limit", 200))
-        return web.json_response({"now": self._now(), "pending": self._emulator.pending(limit)})
+        return web.json_response({"now": self._now(), "pending": self._service.pending(limit)})
 
     async def show_clock(self, _: web.Request) -> web.Response:
-        return web.json_response({"now": self._now(), "rate": self._emulator.clock.rate})
+        return web.json_response({"now": self._now(), "rate": self._service.clock.rate})
 
     async def set_clock(self, request: web.Request) -> web.Response:
         wanted = ClockRequest.model_validate(await _json(request))
         if wanted.rate is not None:
-            self._emulator.clock.set_rate(wanted.rate)
+            self._service.clock.set_rate(wanted.rate)
         if wanted.advance_seconds is not None:
-            self._emulator.clock.advance(wanted.advance_seconds)
+            self._service.clock.advance(wanted.advance_seconds)
         return await self.show_clock(request)
 
     async def idle(self, request: web.Request) -> web.Response:
-        idle = await self._emulator.wait_until_idle(_number(request, "timeout", 0.0))
+        idle = await self._service.wait_until_idle(_number(request, "timeout", 0.0))
         return web.json_response({"idle": idle, "now": self._now()})
 
     def _faults(self, request: web.Request) -> Faults:
-        return self._emulator.topic(request.match_info["topic"]).faults
+        return self._service.topic(request.match_info["topic"]).faults
 
     def _topic(self, name: str) -> dict[str, Any]:
-        return self._emulator.topic(name).shown(self._emulator.topic_endpoint(name))
+        return self._service.topic(name).shown(self._service.topic_endpoint(name))
 
     def _now(self) -> str:
-        return timestamp(self._emulator.clock.time())
+        return timestamp(self._service.clock.time())
 
 
 def _shown(subscription: Subscription) -> dict[str, Any]:

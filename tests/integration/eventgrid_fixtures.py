@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from local.clock import Clock
+from local.eventgrid.clock import EmulatedClock
 from local.eventgrid.emulator import EventGridEmulator
 from local.eventgrid.options import EventGridOptions
 from local.eventgrid.subscriptions import SubscriptionSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from local.eventgrid.clock import Clock
 
 
 @dataclass(slots=True, frozen=True)
@@ -113,7 +115,7 @@ async def subscriber(port: int = 0, **behaviour: Any) -> AsyncIterator[Subscribe
 @asynccontextmanager
 async def emulator(topic: str = "acs", clock: Clock | None = None, **options: Any) -> AsyncIterator[EventGridEmulator]:
     """Run an emulator on a free port, with one system topic."""
-    async with EventGridEmulator(EventGridOptions(port=0, **options), clock=clock or Clock()) as made:
+    async with EventGridEmulator(EventGridOptions(port=0, **options), clock=clock or EmulatedClock()) as made:
         await made.create_topic(topic)
         yield made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,7 +77,7 @@ async def test_dead_letters_lie_under_the_documented_path_in_the_documented_form
         assert await letters_in(storage, container) == {}
         grid.clock.advance(301)
         assert await grid.wait_until_idle(10)
-        now = grid.clock.now()
+        now = datetime.fromtimestamp(grid.clock.time(), UTC)
         blobs = await letters_in(storage, container)
         pattern = rf"MY-ARCHIVE/{now.year}/{now.month}/{now.day}/{now.hour}/[0-9a-f-]{{36}}\.json"
         assert all(re.fullmatch(pattern, name) for name in blobs)

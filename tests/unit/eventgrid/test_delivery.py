@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 
-from local.clock import Clock
+from local.eventgrid.clock import EmulatedClock
 from local.eventgrid.delivery import DeliveryParts, Subscription
 from local.eventgrid.errors import DeadLetterWriteError
 from local.eventgrid.metrics import TOPIC_METRICS, Counters
@@ -30,7 +30,7 @@ DEAD_LETTERS = DeadLetterDestination(connection_string=SecretStr("UseDevelopment
 class Subscriber:
     """Stands for the webhook: answers with the given statuses, the last one for ever, and keeps what came when."""
 
-    def __init__(self, clock: Clock, *statuses: int) -> None:
+    def __init__(self, clock: EmulatedClock, *statuses: int) -> None:
         self.clock = clock
         self.statuses = list(statuses)
         self.start = clock.time()
@@ -57,7 +57,7 @@ class Subscriber:
 class Container:
     """Stands for the dead-letter container."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: EmulatedClock) -> None:
         self.clock = clock
         self.start = clock.time()
         self.broken = False
@@ -78,7 +78,7 @@ class Bench:
     """A subscription with a clock that only moves when told."""
 
     def __init__(self, *statuses: int, options: EventGridOptions | None = None, **settings: Any) -> None:
-        self.clock = Clock(monotonic=lambda: 0.0)
+        self.clock = EmulatedClock(monotonic=lambda: 0.0)
         self.subscriber = Subscriber(self.clock, *statuses)
         self.container = Container(self.clock)
         parts = DeliveryParts(

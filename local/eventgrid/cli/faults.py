@@ -1,0 +1,66 @@
+"""The commands under ``topic fault``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from local.eventgrid.cli.terminal import DEFAULT_BASE, Base, Json, Topic, ask, show, show_rows
+
+_COLUMNS = ("id", "kind", "status", "taken", "times", "hits", "timesLeft")
+
+
+def fault_add(
+    kind: Annotated[str, typer.Argument(help="A status code such as 503, or reset, stall, latency.")],
+    *,
+    topic: Topic = "acs",
+    times: Annotated[
+        int | None,
+        typer.Option(help="How many requests it meets; 0 for all until removed. 1, or all with --for-seconds."),
+    ] = None,
+    for_seconds: Annotated[float | None, typer.Option(help="Emulated seconds after which it goes.")] = None,
+    retry_after: Annotated[int | None, typer.Option(help="Seconds in Retry-After (status).")] = None,
+    latency: Annotated[float | None, typer.Option(help="Real seconds before the answer (latency).")] = None,
+    taken: Annotated[
+        bool, typer.Option("--taken", help="The events are taken, only the answer fails (status, reset, stall).")
+    ] = False,
+    event_type: Annotated[list[str] | None, typer.Option(help="Only this event type; may be repeated.")] = None,
+    subject_begins_with: str = "",
+    subject_ends_with: str = "",
+    eventgrid: Base = DEFAULT_BASE,
+    as_json: Json = False,
+) -> None:
+    """Order a fault for the next requests that publish to a topic."""
+    wanted = {
+        "includedEventTypes": event_type,
+        "subjectBeginsWith": subject_begins_with,
+        "subjectEndsWith": subject_ends_with,
+    }
+    given = {
+        "kind": kind,
+        "forSeconds": for_seconds,
+        "retryAfter": retry_after,
+        "latencySeconds": latency,
+        "taken": taken or None,
+        "filter": {name: value for name, value in wanted.items() if value} or None,
+    }
+    body: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if times is not None:
+        body["times"] = times or None
+    show_rows([ask(eventgrid, "POST", f"/control/topics/{topic}/faults", body)], _COLUMNS, as_json)
+
+
+def fault_list(topic: Topic = "acs", eventgrid: Base = DEFAULT_BASE, as_json: Json = False) -> None:
+    """List a topic's faults with how often each was met."""
+    show_rows(ask(eventgrid, "GET", f"/control/topics/{topic}/faults"), _COLUMNS, as_json)
+
+
+def fault_clear(
+    fault_id: Annotated[str | None, typer.Argument(help="All of the topic's faults without it.")] = None,
+    topic: Topic = "acs",
+    eventgrid: Base = DEFAULT_BASE,
+) -> None:
+    """Take one of a topic's faults back, or all."""
+    path = f"/control/topics/{topic}/faults" + (f"/{fault_id}" if fault_id else "")
+    show(f"removed {ask(eventgrid, 'DELETE', path)['removed']}")

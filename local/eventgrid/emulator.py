@@ -10,10 +10,10 @@ from aiohttp import web
 
 from local.eventgrid.dead_letters import DeadLetterStore
 from local.eventgrid.delivery import DeliveryParts
+from local.eventgrid.destinations import Destinations
 from local.eventgrid.errors import StartError
 from local.eventgrid.server import build_app
 from local.eventgrid.service import EventGridService
-from local.eventgrid.webhook import Webhook
 
 if TYPE_CHECKING:
     import random
@@ -72,7 +72,7 @@ class EventGridEmulator(EventGridService):
         self._parts = DeliveryParts(
             clock=self.clock,
             options=self.options,
-            webhook=Webhook(self._session, self.options.delivery_timeout),
+            destinations=Destinations(self._session, self.options),
             dead_letters=DeadLetterStore(),
             randomness=self._randomness,
             on_settled=self._on_settled,
@@ -85,11 +85,7 @@ class EventGridEmulator(EventGridService):
         """Stop listening and delivering."""
         if self._runner is not None:
             await self._runner.cleanup()
-        for topic in self._topics.values():
-            for subscription in topic.subscriptions.values():
-                await subscription.stop()
-        if self._parts is not None:
-            await self._parts.dead_letters.close()
+        await self.stop()
         if self._session is not None:
             await self._session.close()
 

@@ -66,11 +66,14 @@ class HandshakeError(EventGridError):
         One sentence that says why.
     transient
         Whether a host that is still starting could explain it.
+    timed_out
+        Whether the endpoint did not answer in time.
     """
 
-    def __init__(self, message: str, *, transient: bool = False) -> None:
+    def __init__(self, message: str, *, transient: bool = False, timed_out: bool = False) -> None:
         super().__init__(message, code="URL validation")
         self.transient = transient
+        self.timed_out = timed_out
 
 
 class StartError(EventGridEmulatorError):

@@ -6,11 +6,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from multidict import CIMultiDict
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from local.eventgrid.errors import EventGridError, UnknownResourceError
-from local.eventgrid.faults import FaultOrder, answer
+from local.eventgrid.fault_answers import answer
+from local.eventgrid.faults import DELIVERY, FaultOrder
 from local.eventgrid.metrics import Metric
 from local.eventgrid.schemas import EventSchema, TopicKind, timestamp
 from local.eventgrid.subscriptions import SubscriptionSettings
@@ -55,6 +57,7 @@ def build_app(service: EventGridService) -> web.Application:
         [
             web.post("/topics/{topic}/api/events", routes.publish),
             web.get("/validate", routes.validate),
+            web.post("/validate", routes.validate),
             web.get("/control/topics", routes.list_topics),
             web.post("/control/topics", routes.create_topic),
             web.get(topic, routes.show_topic),
@@ -64,6 +67,10 @@ def build_app(service: EventGridService) -> web.Application:
             web.post(topic + "/faults", routes.order_fault),
             web.delete(topic + "/faults", routes.clear_faults),
             web.delete(topic + "/faults/{fault}", routes.remove_fault),
+            web.get(subscription + "/faults", routes.list_faults),
+            web.post(subscription + "/faults", routes.order_fault),
+            web.delete(subscription + "/faults", routes.clear_faults),
+            web.delete(subscription + "/faults/{fault}", routes.remove_fault),
             web.get(topic + "/subscriptions", routes.list_subscriptions),
             web.put(subscription, routes.create_subscription),
             web.get(subscription, routes.show_subscription),
@@ -92,7 +99,10 @@ class _Routes:
             raise EventGridError(
                 f"The request is larger than {limit} bytes.", status=413, code="PayloadTooLarge"
             ) from error
-        fault = self._service.publish(topic, request.headers, request.content_type, body)
+        headers = CIMultiDict(request.headers)
+        if key := request.query.get("aeg-sas-key"):
+            headers.setdefault("aeg-sas-key", key)
+        fault = self._service.publish(topic, headers, request.content_type, body)
         return web.Response() if fault is None else await answer(request, fault)
 
     async def validate(self, request: web.Request) -> web.Response:
@@ -124,6 +134,12 @@ class _Routes:
 
     async def order_fault(self, request: web.Request) -> web.Response:
         order = FaultOrder.model_validate(await _json(request))
+        if "subscription" in request.match_info and order.kind not in DELIVERY:
+            raise EventGridError(
+                f"A fault of kind {order.kind} meets publishers: order it for the topic. "
+                f"A subscription has {', '.join(DELIVERY)}.",
+                code="InvalidRequest",
+            )
         fault = self._faults(request).add(order, self._service.clock.time())
         return web.json_response(fault.shown(), status=201)
 
@@ -133,7 +149,7 @@ class _Routes:
     async def remove_fault(self, request: web.Request) -> web.Response:
         identifier = request.match_info["fault"]
         if not self._faults(request).remove(identifier):
-            raise UnknownResourceError(f"The topic has no fault '{identifier}'.")
+            raise UnknownResourceError(f"There is no fault '{identifier}'.")
         return web.json_response({"removed": 1})
 
     async def list_subscriptions(self, request: web.Request) -> web.Response:
@@ -192,7 +208,9 @@ class _Routes:
         return web.json_response({"idle": idle, "now": self._now()})
 
     def _faults(self, request: web.Request) -> Faults:
-        return self._service.topic(request.match_info["topic"]).faults
+        topic = self._service.topic(request.match_info["topic"])
+        name = request.match_info.get("subscription")
+        return topic.faults if name is None else topic.subscription(name).faults
 
     def _topic(self, name: str) -> dict[str, Any]:
         return self._service.topic(name).shown(self._service.topic_endpoint(name))
@@ -234,10 +252,14 @@ async def _answer_errors(
         return _refusal(error)
     except ValidationError as error:
         # Pydantic's own text repeats the input, which can hold keys.
-        faults = "; ".join(f"'{'.'.join(map(str, fault['loc']))}': {fault['msg']}" for fault in error.errors())
+        faults = "; ".join(_fault(fault["loc"], fault["msg"]) for fault in error.errors())
         return _refusal(EventGridError(f"Invalid settings: {faults}.", code="InvalidRequest"))
     except web.HTTPNotFound:
         return _refusal(UnknownResourceError(f"There is nothing at {request.path}."))
+
+
+def _fault(place: tuple[int | str, ...], message: str) -> str:
+    return f"'{'.'.join(map(str, place))}': {message}" if place else message
 
 
 def _refusal(error: EventGridError) -> web.Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import random
 import secrets
 import uuid
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.eventgrid.clock import EmulatedClock
 from local.eventgrid.delivery import DeliveryParts, Subscription
-from local.eventgrid.errors import EventGridError, HandshakeError, UnknownResourceError
+from local.eventgrid.errors import EventGridError, UnknownResourceError
 from local.eventgrid.metrics import Metric
 from local.eventgrid.options import EventGridOptions
 from local.eventgrid.schemas import EventSchema, TopicKind, timestamp
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from local.eventgrid.faults import FaultOrder
     from local.eventgrid.subscriptions import SubscriptionSettings
 
-_HANDSHAKE_PAUSE = 0.2  # real seconds between two tries while a host is starting
+log = logging.getLogger(__name__)
 
 
 class EventGridService:
@@ -53,6 +54,7 @@ class EventGridService:
         self._randomness = randomness or random.Random()  # noqa: S311 - jitter is no secret
         self._topics: dict[str, Topic] = {}
         self._validations: dict[str, tuple[str, Subscription]] = {}
+        self._announcements: set[asyncio.Task[None]] = set()
         self._settled = asyncio.Event()
         self._parts: DeliveryParts | None = None
 
@@ -117,6 +119,11 @@ class EventGridService:
         """Return the URL to publish to."""
         return f"{self.endpoint}/topics/{self.topic(name).name}/api/events"
 
+    def publish_url(self, name: str, headers: Mapping[str, str]) -> str:
+        """Return the URL to publish to under the host name that a request has."""
+        host = headers.get("Host") or self.endpoint.partition("://")[2]
+        return f"http://{host}/topics/{self.topic(name).name}/api/events"
+
     async def delete_topic(self, name: str) -> None:
         """Delete a topic with its subscriptions and what they have pending."""
         topic = self.topic(name)
@@ -138,14 +145,14 @@ class EventGridService:
         settings
             What to deliver where.
         wait_seconds
-            Real seconds for which an endpoint that is not there yet is asked again.
+            Real seconds for which a webhook that is not there yet is asked again.
 
         Raises
         ------
         HandshakeError
-            If the endpoint refuses or is not there.
+            If the webhook refuses or is not there.
         EventGridError
-            If the delivery schema does not go with the topic's input schema.
+            If the delivery schema does not go with the topic's input schema, or the queue is not there.
         """
         owner = self.topic(topic)
         if owner.input_schema is EventSchema.CLOUD_EVENTS and settings.event_delivery_schema is EventSchema.EVENT_GRID:
@@ -155,7 +162,13 @@ class EventGridService:
                 code="InvalidRequest",
             )
         token = secrets.token_urlsafe(24)
-        agreed = await self._handshake(owner, settings, token, wait_seconds)
+        agreed = await self._started().destinations.prepare(
+            settings,
+            owner.resource_id,
+            timestamp(self.clock.time()),
+            f"{self.endpoint}/validate?token={token}",
+            wait_seconds,
+        )
         subscription = owner.subscriptions.get(settings.name.lower())
         if subscription is None:
             subscription = Subscription(settings, self._started(), owner.counters)
@@ -175,12 +188,23 @@ class EventGridService:
         return self.topic(topic).subscription(name)
 
     async def delete_subscription(self, topic: str, name: str) -> None:
-        """Delete a subscription and what it has pending."""
+        """Delete a subscription and what it has pending; its webhook hears of it in the background."""
         owner = self.topic(topic)
         subscription = owner.subscription(name)
         del owner.subscriptions[name.lower()]
         await subscription.stop()
         self._on_settled()
+        kind = self.options.subscription_deleted_event
+        if kind and subscription.provisioning_state == "Succeeded":
+            event = owner.deleted_event(subscription.settings.name, str(uuid.uuid4()), self.clock.time())
+            task = asyncio.create_task(self._announce_deletion(subscription.settings, event, kind))
+            self._announcements.add(task)
+            task.add_done_callback(self._announcements.discard)
+
+    async def _announce_deletion(self, settings: SubscriptionSettings, event: dict[str, Any], kind: str) -> None:
+        outcome = await self._started().destinations.announce_deletion(settings, event, kind)
+        if outcome is not None and not outcome.delivered:
+            log.info("%s: the event that it is deleted was not taken: %s", settings.name, outcome.detail)
 
     def validate_manually(self, token: str) -> str:
         """Complete the handshake for whoever opened the validation URL; return the subscription's name.
@@ -196,20 +220,6 @@ class EventGridService:
         subscription.validated()
         return subscription.settings.name
 
-    async def _handshake(self, owner: Topic, settings: SubscriptionSettings, token: str, wait_seconds: float) -> bool:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + wait_seconds
-        url = f"{self.endpoint}/validate?token={token}"
-        while True:
-            try:
-                return await self._started().webhook.handshake(
-                    settings, owner.resource_id, timestamp(self.clock.time()), str(uuid.uuid4()).upper(), url
-                )
-            except HandshakeError as error:
-                if not error.transient or loop.time() >= deadline:
-                    raise
-            await asyncio.sleep(_HANDSHAKE_PAUSE)
-
     # -- events --------------------------------------------------------------------------------------------------
 
     def publish(self, topic: str, headers: Mapping[str, str], content_type: str, body: bytes) -> FaultOrder | None:
@@ -222,7 +232,7 @@ class EventGridService:
         """
         owner = self.topic(topic)
         try:
-            owner.authorize(headers)
+            owner.authorize(headers, self.publish_url(topic, headers))
             self._check_room(len(body))
             now = self.clock.time()
             events = owner.read(body, content_type, now)
@@ -231,7 +241,7 @@ class EventGridService:
             raise
         fault = owner.faults.meet(events, now)
         if fault is None or fault.takes_events:
-            owner.take(events)
+            owner.take(events, now)
         else:
             owner.counters.add(Metric.REFUSED)
         return fault
@@ -278,6 +288,17 @@ class EventGridService:
     def _on_settled(self) -> None:
         self._settled.set()
         self._settled = asyncio.Event()
+
+    async def stop(self) -> None:
+        """Stop delivering and close the clients."""
+        for task in self._announcements:
+            task.cancel()
+        for topic in self._topics.values():
+            for subscription in topic.subscriptions.values():
+                await subscription.stop()
+        if self._parts is not None:
+            await self._parts.dead_letters.close()
+            await self._parts.destinations.close()
 
     def _started(self) -> DeliveryParts:
         if self._parts is None:

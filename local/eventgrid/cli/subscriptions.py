@@ -12,7 +12,14 @@ from local.eventgrid.cli.terminal import DEFAULT_BASE, Base, Json, Topic, ask, f
 def subscription_create(
     name: str,
     *,
-    endpoint: Annotated[str, typer.Option(help="URL of the webhook.")],
+    endpoint: Annotated[str, typer.Option(help="URL of the webhook.")] = "",
+    queue: Annotated[str, typer.Option(help="Storage queue to deliver to, in place of a webhook.")] = "",
+    queue_connection: Annotated[
+        str, typer.Option(envvar="EVENTGRID_QUEUE_STORAGE", help="Storage connection string of the queue.")
+    ] = "",
+    queue_ttl: Annotated[
+        int | None, typer.Option(help="Seconds that a message lives; -1 for ever, 7 days by default.")
+    ] = None,
     topic: Topic = "acs",
     schema: Annotated[str, typer.Option(help="EventGridSchema or CloudEventSchemaV1_0.")] = "EventGridSchema",
     endpoint_type: Annotated[str, typer.Option(help="WebHook or AzureFunction.")] = "WebHook",
@@ -34,8 +41,7 @@ def subscription_create(
     if bool(dead_letter_connection) != bool(dead_letter_container):
         fail("A dead-letter destination needs both --dead-letter-connection and --dead-letter-container.")
     body: dict[str, Any] = {
-        "endpoint": endpoint,
-        "endpointType": endpoint_type,
+        **_destination(endpoint, endpoint_type, queue, queue_connection, queue_ttl),
         "eventDeliverySchema": schema,
         "filter": {
             "includedEventTypes": event_type,
@@ -65,3 +71,14 @@ def subscription_show(name: str, topic: Topic = "acs", eventgrid: Base = DEFAULT
 def subscription_delete(name: str, topic: Topic = "acs", eventgrid: Base = DEFAULT_BASE) -> None:
     """Delete an event subscription and what it has pending."""
     ask(eventgrid, "DELETE", f"/control/topics/{topic}/subscriptions/{name}")
+
+
+def _destination(endpoint: str, endpoint_type: str, queue: str, connection: str, ttl: int | None) -> dict[str, Any]:
+    if bool(endpoint) == bool(queue):
+        fail("A subscription delivers to a webhook (--endpoint) or to a queue (--queue): give one of them.")
+    if endpoint:
+        return {"endpoint": endpoint, "endpointType": endpoint_type}
+    if not connection:
+        fail("A queue needs the storage account that it lies in: give --queue-connection.")
+    destination = {"connectionString": connection, "queueName": queue, "queueMessageTimeToLiveInSeconds": ttl}
+    return {"endpointType": "StorageQueue", "storageQueue": destination}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import random
 import secrets
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from local.eventgrid.clock import EmulatedClock
+from local.eventgrid.deletions import Deletions
 from local.eventgrid.delivery import DeliveryParts, Subscription
 from local.eventgrid.errors import EventGridError, UnknownResourceError
 from local.eventgrid.metrics import Metric
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from local.eventgrid.clock import Clock
     from local.eventgrid.faults import FaultOrder
     from local.eventgrid.subscriptions import SubscriptionSettings
-
-log = logging.getLogger(__name__)
 
 
 class EventGridService:
@@ -54,7 +52,7 @@ class EventGridService:
         self._randomness = randomness or random.Random()  # noqa: S311 - jitter is no secret
         self._topics: dict[str, Topic] = {}
         self._validations: dict[str, tuple[str, Subscription]] = {}
-        self._announcements: set[asyncio.Task[None]] = set()
+        self._deletions = Deletions()
         self._settled = asyncio.Event()
         self._parts: DeliveryParts | None = None
 
@@ -197,14 +195,7 @@ class EventGridService:
         kind = self.options.subscription_deleted_event
         if kind and subscription.provisioning_state == "Succeeded":
             event = owner.deleted_event(subscription.settings.name, str(uuid.uuid4()), self.clock.time())
-            task = asyncio.create_task(self._announce_deletion(subscription.settings, event, kind))
-            self._announcements.add(task)
-            task.add_done_callback(self._announcements.discard)
-
-    async def _announce_deletion(self, settings: SubscriptionSettings, event: dict[str, Any], kind: str) -> None:
-        outcome = await self._started().destinations.announce_deletion(settings, event, kind)
-        if outcome is not None and not outcome.delivered:
-            log.info("%s: the event that it is deleted was not taken: %s", settings.name, outcome.detail)
+            self._deletions.announce(self._started().destinations, subscription.settings, event, kind)
 
     def validate_manually(self, token: str) -> str:
         """Complete the handshake for whoever opened the validation URL; return the subscription's name.
@@ -291,8 +282,7 @@ class EventGridService:
 
     async def stop(self) -> None:
         """Stop delivering and close the clients."""
-        for task in self._announcements:
-            task.cancel()
+        await self._deletions.stop()
         for topic in self._topics.values():
             for subscription in topic.subscriptions.values():
                 await subscription.stop()

@@ -153,6 +153,17 @@ async def test_a_webhook_hears_that_its_subscription_is_deleted(schema: EventSch
         assert got.headers["aeg-output-event-id"] == event["id"]
 
 
+async def test_a_subscription_is_deleted_without_waiting_for_its_webhook() -> None:
+    async with emulator() as grid:
+        async with subscriber() as gone:
+            await grid.create_subscription("acs", settings(gone.url))
+        await grid.delete_subscription("acs", "archive")
+        assert not grid.topic("acs").subscriptions
+        async with subscriber() as hook:
+            await grid.create_subscription("acs", settings(hook.url))
+            assert grid.subscription("acs", "archive").provisioning_state == "Succeeded"
+
+
 @pytest.mark.parametrize(("header", "handshake"), [("", "code"), ("SubscriptionDeletion", "manual")])
 async def test_no_deletion_is_announced_where_it_is_switched_off_or_the_webhook_never_agreed(
     header: str, handshake: str

@@ -10,6 +10,7 @@ BIN := .venv/bin
 PYTHON_STAMP := .venv/.stamp
 CHECKOV_STAMP := .venv/checkov/.stamp
 NODE_STAMP := local/azurite/node_modules/.stamp
+SDK_JS_STAMP := tests/sdk_js/node_modules/.stamp
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-unit soak check bench setup node clean
@@ -23,7 +24,7 @@ demo: setup ## Record an emulated call, archive it, and check every byte (about 
 run: setup ## Start the local stack and keep it up; HOST=func uses Azure Functions Core Tools
 	@$(BIN)/python -m local up --functions-host $(HOST) $(ARGS)
 
-test: setup $(CHECKOV_STAMP) ## Run all tests: unit, integration and faults, on the real local stack
+test: setup $(CHECKOV_STAMP) $(SDK_JS_STAMP) ## Run all tests: unit, integration and faults, on the real local stack
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 test-unit: $(PYTHON_STAMP) ## Run the unit tests only; they start no process
@@ -47,7 +48,7 @@ bench: setup ## Measure the copy engine beside its peers and limits (long; ARGS=
 	@$(BIN)/python -m bench $(ARGS)
 
 clean: ## Remove what was installed, cached or stored here; stops no process
-	rm -rf .local .venv local/azurite/node_modules .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf .local .venv local/azurite/node_modules tests/sdk_js/node_modules .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment of another Python, or one whose Python is gone, is made anew.
@@ -83,4 +84,10 @@ $(NODE_STAMP): local/azurite/package.json local/azurite/package-lock.json
 	fi
 	@echo "Installing Azurite"
 	@cd local/azurite && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# The official JavaScript SDKs, which tests run as clients of the emulators.
+$(SDK_JS_STAMP): tests/sdk_js/package.json tests/sdk_js/package-lock.json $(NODE_STAMP)
+	@echo "Installing the JavaScript SDKs for the tests"
+	@cd tests/sdk_js && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from local.eventgrid.errors import EventGridEmulatorError
 from local.problems import LocalProblem
 
 if TYPE_CHECKING:
@@ -18,13 +19,16 @@ INTERRUPTED = 130
 STOP_SECONDS = 30.0
 """Seconds a command has to stop what it started; a signal after that ends it at once."""
 
+#: What is shown at the terminal as one sentence; each package has a base of its own.
+SHOWN = (LocalProblem, EventGridEmulatorError)
+
 
 def run(command: Coroutine[None, None, int], *, stop_seconds: float = STOP_SECONDS) -> int:
     """Run `command` to its end and return its exit code.
 
     Ctrl-C, SIGTERM and a closed terminal cancel it, so that it can stop what it started, also where the shell that
-    started it in the background made it ignore SIGINT. A `LocalProblem` becomes its sentence on standard error and
-    exit code 1.
+    started it in the background made it ignore SIGINT. An error of `SHOWN` becomes its sentence on standard error
+    and exit code 1.
 
     Parameters
     ----------
@@ -37,7 +41,7 @@ def run(command: Coroutine[None, None, int], *, stop_seconds: float = STOP_SECON
     try:
         with asyncio.Runner() as runner:
             return runner.run(_cancelled_by_signals(command, stop_seconds))
-    except LocalProblem as problem:
+    except SHOWN as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:
@@ -55,7 +59,7 @@ async def _cancelled_by_signals(command: Coroutine[None, None, int], stop_second
                 raise
             return INTERRUPTED
         except BaseExceptionGroup as group:
-            problems, others = group.split(LocalProblem)
+            problems, others = group.split(SHOWN)
             if others is not None or problems is None:
                 raise
             raise _first(problems) from None
@@ -92,6 +96,6 @@ def _handled(handler: Callable[[], None]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _first(group: BaseExceptionGroup[LocalProblem]) -> LocalProblem:
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
     inner = group.exceptions[0]
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

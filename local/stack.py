@@ -21,7 +21,7 @@ from local.azurite import Azurite, AzuriteOptions
 from local.choices import HostKind
 from local.clock import Clock
 from local.eventgrid.emulator import EventGridEmulator
-from local.eventgrid.errors import EventGridError
+from local.eventgrid.errors import EventGridEmulatorError
 from local.eventgrid.options import EventGridOptions
 from local.eventgrid.retries import EndpointType
 from local.eventgrid.schemas import EventSchema, TopicKind
@@ -141,7 +141,7 @@ class Stack:
     async def __aenter__(self) -> Self:
         try:
             await self._start()
-        except (EventGridError, SettingsError) as error:
+        except (EventGridEmulatorError, SettingsError) as error:
             await self._exits.aclose()
             raise LocalProblem(str(error)) from error
         except BaseException:

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import AzureError
-from azure.storage.blob import ContentSettings
-from azure.storage.blob.aio import ContainerClient
 
 from local.eventgrid.errors import DeadLetterWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from azure.storage.blob.aio import ContainerClient
 
     from local.eventgrid.subscriptions import DeadLetterDestination
 
@@ -48,6 +48,8 @@ class DeadLetterStore:
         DeadLetterWriteError
             If the container is missing, out of reach, or refuses the write.
         """
+        from azure.storage.blob import ContentSettings  # noqa: PLC0415 - only who has dead letters needs it
+
         name = blob_name(subscription, now, self._new_id())
         try:
             await self._client(destination).upload_blob(
@@ -70,6 +72,8 @@ class DeadLetterStore:
         self._clients.clear()
 
     def _client(self, destination: DeadLetterDestination) -> ContainerClient:
+        from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415 - only who has dead letters needs it
+
         secret = destination.connection_string.get_secret_value()
         key = (secret, destination.container)
         if key not in self._clients:

@@ -10,21 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from local.eventgrid.due_queue import DueQueue
 from local.eventgrid.errors import DeadLetterWriteError
+from local.eventgrid.faults import Faults, delays
 from local.eventgrid.metrics import SUBSCRIPTION_METRICS, Counters, Failure, FailureLog, Metric
+from local.eventgrid.pending import Pending
 from local.eventgrid.retries import retry_delay, undeliverable_reason
-from local.eventgrid.schemas import dead_letter_form, timestamp
+from local.eventgrid.schemas import dead_letter_form
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
-    from local.clock import Clock
+    from local.eventgrid.clock import Clock
     from local.eventgrid.dead_letters import DeadLetterStore
+    from local.eventgrid.destinations import Destinations
+    from local.eventgrid.faults import FaultOrder
     from local.eventgrid.options import EventGridOptions
     from local.eventgrid.retries import Outcome
     from local.eventgrid.schemas import AcceptedEvent
     from local.eventgrid.subscriptions import SubscriptionSettings
-    from local.eventgrid.webhook import Webhook
 
 log = logging.getLogger(__name__)
 
@@ -35,48 +38,10 @@ class DeliveryParts:
 
     clock: Clock
     options: EventGridOptions
-    webhook: Webhook
+    destinations: Destinations
     dead_letters: DeadLetterStore
     randomness: random.Random
     on_settled: Callable[[], None]
-
-
-@dataclass(slots=True, eq=False)
-class Pending:
-    """An event on its way to one subscription."""
-
-    event: AcceptedEvent
-    attempts: int = 0
-    last_attempt: float | None = None
-    last_outcome: Outcome | None = None
-    dead_letter_reason: str = ""
-    drop_at: float = 0.0
-
-    def facts(self) -> dict[str, Any]:
-        """Return what a dead letter says about the delivery."""
-        facts: dict[str, Any] = {
-            "deadLetterReason": self.dead_letter_reason,
-            "deliveryAttempts": self.attempts,
-            "lastDeliveryOutcome": self.last_outcome.name if self.last_outcome else "None",
-            "publishTime": timestamp(self.event.published),
-        }
-        if self.last_attempt is not None:
-            facts["lastDeliveryAttemptTime"] = timestamp(self.last_attempt)
-        return facts
-
-    def shown(self, state: str, due: float | None) -> dict[str, Any]:
-        """Return the pending delivery as JSON."""
-        return {
-            "eventId": self.event.id,
-            "eventType": self.event.type,
-            "subject": self.event.subject,
-            "state": state,
-            "attempts": self.attempts,
-            "nextAttemptTime": None if due is None else timestamp(due),
-            "lastOutcome": self.last_outcome.name if self.last_outcome else None,
-            "lastDetail": self.last_outcome.detail if self.last_outcome else None,
-            "deadLetterReason": self.dead_letter_reason or None,
-        }
 
 
 class Subscription:
@@ -96,6 +61,7 @@ class Subscription:
         self.settings = settings
         self.counters = Counters(SUBSCRIPTION_METRICS, topic_counters)
         self.failures = FailureLog(parts.options.failures_kept)
+        self.faults = Faults()
         self.held_bytes = 0
         self._parts = parts
         self._clock = parts.clock
@@ -151,16 +117,24 @@ class Subscription:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def accept(self, event: AcceptedEvent) -> bool:
-        """Take an event if the subscription is validated and its filter lets the event through."""
+    def accept(self, event: AcceptedEvent, topic_faults: Sequence[FaultOrder] = ()) -> bool:
+        """Take an event if the subscription is validated and its filter lets the event through.
+
+        Parameters
+        ----------
+        event
+            The event.
+        topic_faults
+            The ordered faults of the topic that its delivery meets, beside the subscription's own.
+        """
         if self.provisioning_state != "Succeeded" or not self.settings.filter.matches(event):
             return False
         self.counters.add(Metric.MATCHED)
-        disorder = self.settings.disorder
-        for _ in range(1 + disorder.duplicates):
+        now = self._clock.time()
+        orders = [*topic_faults, *self.faults.meet_delivery(event, now)]
+        for delay in delays(orders, self._parts.randomness):
             self.held_bytes += event.size
-            delay = disorder.delay_seconds + disorder.shuffle_seconds * self._parts.randomness.random()
-            self._queue.push(Pending(event), self._clock.time() + delay)
+            self._queue.push(Pending(event), now + delay)
         return True
 
     async def _deliver_what_is_due(self) -> None:
@@ -201,7 +175,9 @@ class Subscription:
                 else:
                     self._give_up(item, "TimeToLiveExceeded")
             if live:
-                outcome = await self._parts.webhook.deliver(settings, [item.event for item in live], live[0].attempts)
+                outcome = await self._parts.destinations.deliver(
+                    settings, [item.event for item in live], live[0].attempts
+                )
                 self._judge(live, outcome, now)
         finally:
             for item in batch:

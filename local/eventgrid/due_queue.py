@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from local.clock import Clock
+    from local.eventgrid.clock import Clock
 
 
 class DueQueue[T]:

@@ -1,18 +1,25 @@
 """What can go wrong in the Event Grid emulator.
 
-EventGridError                  a request that the service would refuse; carries status and code
-├── UnknownResourceError        404: no such topic or subscription
-└── HandshakeError              400: the endpoint did not prove that it wants the events
-StartError                      the emulator cannot listen where it was told to
-DeadLetterWriteError            a dead letter could not be written this time
+EventGridEmulatorError              the person at the terminal can fix it; one sentence says how
+├── EventGridError                  a request that the service would refuse; carries status and code
+│   ├── UnknownResourceError        404: no such topic or subscription
+│   └── HandshakeError              400: the endpoint did not prove that it wants the events
+├── StartError                      the emulator cannot listen on its address
+└── CommandError                    a command got no answer that it can use from a running emulator
+DeadLetterWriteError                a dead letter could not be written this time
 """
 
 from __future__ import annotations
 
-from local.problems import LocalProblem
+
+class EventGridEmulatorError(Exception):
+    """Something that the person at the terminal can fix.
+
+    The message is one sentence that names the cause and the fix; show it without a traceback.
+    """
 
 
-class EventGridError(Exception):
+class EventGridError(EventGridEmulatorError):
     """A request that Event Grid refuses.
 
     Parameters
@@ -59,15 +66,22 @@ class HandshakeError(EventGridError):
         One sentence that says why.
     transient
         Whether a host that is still starting could explain it.
+    timed_out
+        Whether the endpoint did not answer in time.
     """
 
-    def __init__(self, message: str, *, transient: bool = False) -> None:
+    def __init__(self, message: str, *, transient: bool = False, timed_out: bool = False) -> None:
         super().__init__(message, code="URL validation")
         self.transient = transient
+        self.timed_out = timed_out
 
 
-class StartError(LocalProblem):
-    """The emulator cannot listen on the address it was given."""
+class StartError(EventGridEmulatorError):
+    """The emulator cannot listen on the address it was given, or an option is out of bounds."""
+
+
+class CommandError(EventGridEmulatorError):
+    """No emulator answers a command, or it refuses."""
 
 
 class DeadLetterWriteError(Exception):

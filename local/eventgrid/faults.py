@@ -1,29 +1,22 @@
-"""Faults that can be ordered for a topic: what goes wrong when somebody publishes to it."""
+"""Faults that can be ordered: for a topic what goes wrong when it is published to, and for both what in delivery."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
-from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from local.eventgrid.errors import EventGridError
 from local.eventgrid.subscriptions import EventFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    import random
+    from collections.abc import Iterable, Iterator, Sequence
 
     from local.eventgrid.schemas import AcceptedEvent
-
-log = logging.getLogger(__name__)
-
-_LOOK_AGAIN = 0.05  # real seconds between two looks whether a stalled publisher is still there
 
 
 class FaultKind(StrEnum):
@@ -33,7 +26,14 @@ class FaultKind(StrEnum):
     RESET = "reset"
     STALL = "stall"
     LATENCY = "latency"
+    DOUBLED = "doubled"
+    SHUFFLED = "shuffled"
+    LATE = "late"
+    LOST = "lost"
 
+
+#: The kinds that meet the delivery of single events; the others meet requests that publish.
+DELIVERY = (FaultKind.DOUBLED, FaultKind.SHUFFLED, FaultKind.LATE, FaultKind.LOST)
 
 #: The parameters of each kind; True for one that must be given.
 PARAMETERS: dict[FaultKind, dict[str, bool]] = {
@@ -41,21 +41,28 @@ PARAMETERS: dict[FaultKind, dict[str, bool]] = {
     FaultKind.RESET: {"taken": False},
     FaultKind.STALL: {"taken": False},
     FaultKind.LATENCY: {"latencySeconds": True},
+    FaultKind.DOUBLED: {"copies": False},
+    FaultKind.SHUFFLED: {"withinSeconds": True},
+    FaultKind.LATE: {"delaySeconds": True},
+    FaultKind.LOST: {},
 }
 
 
 class FaultOrder(BaseModel):
-    """A fault of a topic as it is ordered.
+    """A fault as it is ordered.
 
     Parameters
     ----------
     kind
-        What goes wrong: an HTTP status, a connection that is closed without an answer, no answer until the publisher
-        goes away, a late answer. `"503"`, `"429"` and other status codes stand for `status` with that code.
+        What goes wrong. For a publisher: an HTTP status, a connection that is closed without an answer, no answer until
+        the publisher goes away, a late answer. `"503"`, `"429"` and other status codes stand for `status` with that
+        code. In delivery: an event is delivered more than once, out of order, late, or never.
     filter
-        Only requests with an event that passes it, as a subscription's filter would; all by default.
+        Only requests with an event that passes it, as a subscription's filter would, or only such events; all by
+        default.
     times
-        How many requests it meets; None for all until it is removed. One, or all where `for_seconds` is given.
+        How many requests, or events in delivery, it meets; None for all until it is removed. One, or all where
+        `for_seconds` is given.
     for_seconds
         Emulated seconds after which it goes by itself.
     status
@@ -65,8 +72,14 @@ class FaultOrder(BaseModel):
     latency_seconds
         Real seconds before the answer.
     taken
-        Whether the events are taken all the same, so that the publisher does not know that they were. Late ones
-        always are.
+        Whether the events are taken all the same, so that the publisher does not know that they were. Those of a late
+        answer always are.
+    copies
+        How many more times an event is delivered.
+    within_seconds
+        Each event is delivered after a random share of so many emulated seconds.
+    delay_seconds
+        Emulated seconds after which an event is delivered.
     """
 
     model_config = ConfigDict(
@@ -81,6 +94,9 @@ class FaultOrder(BaseModel):
     retry_after: int | None = Field(default=None, ge=0)
     latency_seconds: float | None = Field(default=None, ge=0)
     taken: bool = False
+    copies: int = Field(default=1, ge=1, le=20)
+    within_seconds: float | None = Field(default=None, gt=0)
+    delay_seconds: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="before")
     @classmethod
@@ -101,13 +117,14 @@ class FaultOrder(BaseModel):
             raise ValueError(f"a fault of kind {self.kind} needs {' and '.join(missing)}")
         if foreign := sorted(given - known.keys()):
             raise ValueError(
-                f"a fault of kind {self.kind} does not take {', '.join(foreign)}; it takes {', '.join(known)}"
+                f"a fault of kind {self.kind} does not take {', '.join(foreign)}; "
+                f"it takes {', '.join(known) or 'no parameters'}"
             )
         return self
 
     @property
     def takes_events(self) -> bool:
-        """Whether the events are taken, whatever the publisher is told."""
+        """Whether the events are taken, whatever the publisher hears."""
         return self.taken or self.kind is FaultKind.LATENCY
 
 
@@ -128,7 +145,10 @@ class Fault:
 
 
 class Faults:
-    """A topic's faults, spent ones included until they are cleared. Faults that follow each other are met in turn."""
+    """The faults of a topic or a subscription, spent ones included until they are cleared.
+
+    Faults that follow each other are met in turn; in delivery one of each kind at the same time.
+    """
 
     def __init__(self) -> None:
         self._faults: dict[str, Fault] = {}
@@ -157,34 +177,35 @@ class Faults:
 
     def meet(self, events: Sequence[AcceptedEvent], now: float) -> FaultOrder | None:
         """Return the fault that a request with these events meets, and count it."""
-        for fault in self._faults.values():
-            order = fault.order
-            if order.times is not None and fault.hits >= order.times:
-                continue
-            if fault.expires is not None and now >= fault.expires:
-                continue
-            if any(order.filter.matches(event) for event in events):
+        for fault in self._live(now):
+            if fault.order.kind not in DELIVERY and any(fault.order.filter.matches(event) for event in events):
                 fault.hits += 1
-                return order
+                return fault.order
         return None
 
+    def meet_delivery(self, event: AcceptedEvent, now: float) -> list[FaultOrder]:
+        """Return the faults that the delivery of an event meets, at most one of each kind, and count them."""
+        met: dict[FaultKind, FaultOrder] = {}
+        for fault in self._live(now):
+            order = fault.order
+            if order.kind in DELIVERY and order.kind not in met and order.filter.matches(event):
+                fault.hits += 1
+                met[order.kind] = order
+        return list(met.values())
 
-async def answer(request: web.Request, order: FaultOrder) -> web.Response:
-    """Answer a publisher as the fault wants it."""
-    match order.kind:
-        case FaultKind.STATUS:
-            status = order.status or 503
-            retry = {} if order.retry_after is None else {"Retry-After": str(order.retry_after)}
-            error = EventGridError(
-                "The topic cannot take events now: a fault was ordered.", status=status, code="Fault"
-            )
-            return web.json_response(error.body(), status=status, headers=retry)
-        case FaultKind.RESET:
-            if request.transport is not None:
-                request.transport.abort()
-        case FaultKind.STALL:
-            while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110 - none says so
-                await asyncio.sleep(_LOOK_AGAIN)
-        case FaultKind.LATENCY:
-            await asyncio.sleep(order.latency_seconds or 0)
-    return web.Response()
+    def _live(self, now: float) -> Iterator[Fault]:
+        for fault in self._faults.values():
+            spent = fault.order.times is not None and fault.hits >= fault.order.times
+            over = fault.expires is not None and now >= fault.expires
+            if not spent and not over:
+                yield fault
+
+
+def delays(orders: Sequence[FaultOrder], randomness: random.Random) -> list[float]:
+    """Return the emulated seconds after which each copy of an event is delivered; empty for one that is lost."""
+    if any(order.kind is FaultKind.LOST for order in orders):
+        return []
+    copies = 1 + sum(order.copies for order in orders if order.kind is FaultKind.DOUBLED)
+    late = sum(order.delay_seconds or 0.0 for order in orders)
+    within = sum(order.within_seconds or 0.0 for order in orders)
+    return [late + within * randomness.random() for _ in range(copies)]

@@ -31,8 +31,17 @@ class EventGridOptions:
         Emulated seconds between two such writes (not documented for the service).
     dead_letters_a_blob
         Most events in one dead-letter blob (not documented for the service).
+    handshake_attempts
+        How often a validation handshake that times out is tried in all. The documentation says that it "may" be tried
+        again and not how often; 2 by default.
+    handshake_retry
+        Real seconds after which it is tried again.
     manual_validation_seconds
         Real seconds in which a validation URL has to be opened.
+    subscription_deleted_event
+        The header ``aeg-event-type`` of the event that a webhook gets when its subscription is deleted; empty to send
+        none. The documentation has ``SubscriptionDeletion``; the Functions host answers 202 to ``Unsubscribe`` and 400
+        to others. Whether the service repeats a failed one is not documented; the emulator sends it once.
     failures_kept
         Failures remembered for each subscription.
     """
@@ -48,11 +57,20 @@ class EventGridOptions:
     dead_letter_patience: float = 4 * 3600.0
     dead_letter_retry: float = 60.0
     dead_letters_a_blob: int = 100
-    manual_validation_seconds: float = 300.0
+    handshake_attempts: int = 2
+    handshake_retry: float = 5.0
+    manual_validation_seconds: float = 600.0
+    subscription_deleted_event: str = "SubscriptionDeletion"
     failures_kept: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("delivery_timeout", "concurrent_deliveries", "dead_letter_retry", "dead_letters_a_blob"):
+        for name in (
+            "delivery_timeout",
+            "concurrent_deliveries",
+            "dead_letter_retry",
+            "dead_letters_a_blob",
+            "handshake_attempts",
+        ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"the option {name} has to be above zero, not {getattr(self, name)}")
         if not 0 <= self.jitter <= 1:

@@ -29,6 +29,7 @@ class EndpointType(StrEnum):
 
     WEB_HOOK = "WebHook"
     AZURE_FUNCTION = "AzureFunction"
+    STORAGE_QUEUE = "StorageQueue"
 
 
 @dataclass(slots=True, frozen=True)
@@ -75,7 +76,7 @@ def retry_delay(attempts: int, status: int | None, endpoint: EndpointType) -> fl
     Some statuses have a least delay: 408 two minutes, 503 half a minute, 401 and 404 of an Azure resource five.
     """
     least = {408: 120.0, 503: 30.0}
-    if endpoint is EndpointType.AZURE_FUNCTION:
+    if endpoint is not EndpointType.WEB_HOOK:
         least |= {401: 300.0, 404: 300.0}
     scheduled = RETRY_DELAYS[min(attempts, len(RETRY_DELAYS)) - 1]
     return max(scheduled, least.get(status or 0, 0.0))

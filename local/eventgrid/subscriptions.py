@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic.alias_generators import to_camel
 
 from local.eventgrid.retries import EndpointType
@@ -60,23 +60,25 @@ class DeadLetterDestination(_Settings):
     container: str = Field(pattern=r"^[a-z0-9](?:-?[a-z0-9]){2,62}$")
 
 
-class Disorder(_Settings):
-    """At-least-once, unordered delivery made visible, for tests.
+def _time_to_live(value: int) -> int:
+    if value < 1 and value != -1:
+        raise ValueError("it has to be above zero, or -1 for a message that never expires")
+    return value
 
-    `duplicates` more copies of each event are delivered, each after `delay_seconds` plus a random share of
-    `shuffle_seconds` (emulated).
-    """
 
-    duplicates: int = Field(default=0, ge=0, le=20)
-    delay_seconds: float = Field(default=0, ge=0)
-    shuffle_seconds: float = Field(default=0, ge=0)
+class StorageQueueDestination(_Settings):
+    """The storage queue that events are put into; without a time to live they have the storage's 7 days."""
+
+    connection_string: SecretStr
+    queue_name: str = Field(pattern=r"^[a-z0-9](?:-?[a-z0-9]){2,62}$")
+    queue_message_time_to_live_in_seconds: Annotated[int, AfterValidator(_time_to_live)] | None = None
 
 
 class SubscriptionSettings(_Settings):
     """An event subscription as the customer describes it."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9-]{3,64}$")
-    endpoint: Annotated[str, AfterValidator(_web_address)] = Field(repr=False)
+    endpoint: Annotated[str, AfterValidator(_web_address)] = Field(default="", repr=False)
     endpoint_type: EndpointType = EndpointType.WEB_HOOK
     event_delivery_schema: EventSchema = EventSchema.EVENT_GRID
     filter: EventFilter = EventFilter()
@@ -84,18 +86,37 @@ class SubscriptionSettings(_Settings):
     max_events_per_batch: int = Field(default=1, ge=1, le=5000)
     preferred_batch_size_in_kilobytes: int = Field(default=64, ge=1, le=1024)
     dead_letter: DeadLetterDestination | None = None
-    disorder: Disorder = Disorder()
+    storage_queue: StorageQueueDestination | None = None
+
+    @model_validator(mode="after")
+    def _check_destination(self) -> Self:
+        queue = self.endpoint_type is EndpointType.STORAGE_QUEUE
+        if queue != (self.storage_queue is not None) or queue == bool(self.endpoint):
+            raise ValueError(
+                "the endpointType 'StorageQueue' needs 'storageQueue' and no 'endpoint'"
+                if queue
+                else f"the endpointType '{self.endpoint_type}' needs 'endpoint' and no 'storageQueue'"
+            )
+        if queue and self.max_events_per_batch > 1:
+            raise ValueError("'maxEventsPerBatch' is for webhooks; each message of a queue is one event")
+        return self
 
     @property
     def endpoint_base_url(self) -> str:
-        """The endpoint without its query, which holds the function key."""
+        """The endpoint without its query, which holds the function key; empty for a queue."""
+        if not self.endpoint:
+            return ""
         parts = urlsplit(self.endpoint)
         host = parts.netloc.rpartition("@")[2]
         return f"{parts.scheme}://{host}{parts.path}"
 
     def shown(self) -> dict[str, Any]:
         """Return the settings as JSON without secrets."""
-        shown = self.model_dump(mode="json", by_alias=True, exclude={"endpoint": True, "dead_letter": True})
+        shown = self.model_dump(
+            mode="json",
+            by_alias=True,
+            exclude={"endpoint": True, "dead_letter": True, "storage_queue": {"connection_string"}},
+        )
         shown["endpointBaseUrl"] = self.endpoint_base_url
         shown["deadLetter"] = {"container": self.dead_letter.container} if self.dead_letter else None
         return shown

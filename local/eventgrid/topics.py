@@ -6,13 +6,15 @@ import base64
 import hmac
 import re
 import secrets
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from local.eventgrid import sas
 from local.eventgrid.errors import EventGridError, UnknownResourceError
 from local.eventgrid.faults import Faults
 from local.eventgrid.metrics import TOPIC_METRICS, Counters, Metric
-from local.eventgrid.schemas import EventSchema, TopicKind, parse_published
+from local.eventgrid.schemas import EventSchema, TopicKind, parse_published, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,29 +49,38 @@ class Topic:
             kind = "systemTopics" if self.kind is TopicKind.SYSTEM else "topics"
             self.resource_id = f"{_RESOURCE_GROUP}/providers/Microsoft.EventGrid/{kind}/{self.name}"
 
-    def authorize(self, headers: Mapping[str, str]) -> None:
-        """Check the publisher's key.
+    def authorize(self, headers: Mapping[str, str], endpoint: str) -> None:
+        """Check the publisher's key or shared access signature.
+
+        Parameters
+        ----------
+        headers
+            ``aeg-sas-key``, ``aeg-sas-token`` or ``Authorization: SharedAccessSignature``.
+        endpoint
+            The topic's URL, which a signature has to name.
 
         Raises
         ------
         EventGridError
-            401, if the header ``aeg-sas-key`` is missing or wrong.
+            401, if there is none of them or it is wrong.
         """
-        sent = headers.get("aeg-sas-key")
-        if sent is None:
-            other = "aeg-sas-token" if "aeg-sas-token" in headers else "Authorization"
-            raise EventGridError(
-                f"This emulator does not check '{other}'; send the topic's key in the header 'aeg-sas-key'."
-                if other in headers
-                else "The request has no 'aeg-sas-key' header; send the topic's key there.",
-                status=401,
-                code="Unauthorized",
+        scheme, _, credentials = headers.get("Authorization", "").partition(" ")
+        if (sent := headers.get("aeg-sas-key")) is not None:
+            if not hmac.compare_digest(sent.encode(), self.key.encode()):
+                raise _unauthorized(f"The header 'aeg-sas-key' is not the key of the topic '{self.name}'.")
+        elif (token := headers.get("aeg-sas-token")) is not None:
+            sas.check(token, self.key, endpoint, time.time())
+        elif scheme.lower() == "sharedaccesssignature":
+            sas.check(credentials.strip(), self.key, endpoint, time.time())
+        elif scheme:
+            raise _unauthorized(
+                f"This emulator does not check '{scheme}' in Authorization; send 'SharedAccessSignature' there, or the "
+                "topic's key in the header 'aeg-sas-key'."
             )
-        if not hmac.compare_digest(sent.encode(), self.key.encode()):
-            raise EventGridError(
-                f"The header 'aeg-sas-key' is not the key of the topic '{self.name}'.",
-                status=401,
-                code="Unauthorized",
+        else:
+            raise _unauthorized(
+                "The request has no 'aeg-sas-key' header; send the topic's key there, "
+                "or a shared access signature in 'aeg-sas-token'."
             )
 
     def read(self, body: bytes, content_type: str, now: float) -> list[AcceptedEvent]:
@@ -84,11 +95,12 @@ class Topic:
             body, content_type, schema=self.input_schema, kind=self.kind, resource_id=self.resource_id, now=now
         )
 
-    def take(self, events: list[AcceptedEvent]) -> None:
-        """Hand events to the subscriptions that match."""
+    def take(self, events: list[AcceptedEvent], now: float) -> None:
+        """Hand events to the subscriptions that match, at the emulated time `now`."""
         self.counters.add(Metric.PUBLISHED, len(events))
         for event in events:
-            matched = [subscription.accept(event) for subscription in self.subscriptions.values()]
+            orders = self.faults.meet_delivery(event, now)
+            matched = [subscription.accept(event, orders) for subscription in self.subscriptions.values()]
             if not any(matched):
                 self.counters.add(Metric.UNMATCHED)
 
@@ -116,3 +128,24 @@ class Topic:
             "subscriptions": [subscription.settings.name for subscription in self.subscriptions.values()],
             "metrics": self.counters.as_dict(),
         }
+
+    def deleted_event(self, subscription: str, identifier: str, now: float) -> dict[str, Any]:
+        """Return the event that a subscription is gone, in the Event Grid schema."""
+        return {
+            "id": identifier,
+            "topic": self.resource_id,
+            "subject": "",
+            "data": {
+                "eventSubscriptionId": (
+                    f"{self.resource_id}/providers/Microsoft.EventGrid/eventSubscriptions/{subscription}"
+                )
+            },
+            "eventType": "Microsoft.EventGrid.SubscriptionDeletedEvent",
+            "eventTime": timestamp(now),
+            "metadataVersion": "1",
+            "dataVersion": "1",
+        }
+
+
+def _unauthorized(message: str) -> EventGridError:
+    return EventGridError(message, status=401, code="Unauthorized")

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from local.clock import Clock
+from local.eventgrid.clock import EmulatedClock
 from local.eventgrid.emulator import EventGridEmulator
 from local.eventgrid.options import EventGridOptions
 from local.eventgrid.subscriptions import SubscriptionSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from local.eventgrid.clock import Clock
 
 
 @dataclass(slots=True, frozen=True)
@@ -41,6 +43,7 @@ class Subscriber:
     handshake: str = "code"
     deliveries: list[Delivery] = field(default_factory=list)
     handshakes: list[Delivery] = field(default_factory=list)
+    deletions: list[Delivery] = field(default_factory=list)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until(self, count: int) -> list[Delivery]:
@@ -65,7 +68,12 @@ class Subscriber:
         delivery = Delivery(request.method, dict(request.headers), json.loads(sent) if sent else None)
         if request.method == "OPTIONS" or request.headers.get("aeg-event-type") == "SubscriptionValidation":
             self.handshakes.append(delivery)
+            if self.handshake == "slow once" and len(self.handshakes) == 1:
+                await asyncio.sleep(30)
             return self._answer_handshake(delivery)
+        if request.headers.get("aeg-event-type") == "SubscriptionDeletion":
+            self.deletions.append(delivery)
+            return web.Response()
         self.deliveries.append(delivery)
         self._arrived.set()
         if self.answer_seconds:
@@ -79,11 +87,8 @@ class Subscriber:
 
     def _answer_handshake(self, delivery: Delivery) -> web.Response:
         match self.handshake, delivery.method:
-            case "code", "OPTIONS":
-                return web.Response(headers={"WebHook-Allowed-Origin": delivery.headers["WebHook-Request-Origin"]})
-            case "code", _:
-                code = delivery.body[0]["data"]["validationCode"]
-                return web.json_response({"validationResponse": code})
+            case "code" | "slow once", _:
+                return _agreement(delivery)
             case "manual", _:
                 return web.Response()
             case "wrong", "OPTIONS":
@@ -91,7 +96,14 @@ class Subscriber:
             case "wrong", _:
                 return web.json_response({"validationResponse": "something else"})
             case status, _:
-                return web.Response(status=int(status))
+                return _agreement(delivery, int(status))
+
+
+def _agreement(delivery: Delivery, status: int = 200) -> web.Response:
+    if delivery.method == "OPTIONS":
+        origin = delivery.headers["WebHook-Request-Origin"]
+        return web.Response(status=status, headers={"WebHook-Allowed-Origin": origin})
+    return web.json_response({"validationResponse": delivery.body[0]["data"]["validationCode"]}, status=status)
 
 
 @asynccontextmanager
@@ -113,7 +125,7 @@ async def subscriber(port: int = 0, **behaviour: Any) -> AsyncIterator[Subscribe
 @asynccontextmanager
 async def emulator(topic: str = "acs", clock: Clock | None = None, **options: Any) -> AsyncIterator[EventGridEmulator]:
     """Run an emulator on a free port, with one system topic."""
-    async with EventGridEmulator(EventGridOptions(port=0, **options), clock=clock or Clock()) as made:
+    async with EventGridEmulator(EventGridOptions(port=0, **options), clock=clock or EmulatedClock()) as made:
         await made.create_topic(topic)
         yield made
 

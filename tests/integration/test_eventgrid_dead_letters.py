@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from azure.storage.blob.aio import ContainerClient
 from pydantic import SecretStr
 
-from local.azurite import Azurite, AzuriteOptions
 from local.eventgrid.schemas import EventSchema
 from local.eventgrid.subscriptions import DeadLetterDestination, RetryPolicy
-from local.supervision import Supervisor
 from tests.integration.eventgrid_fixtures import emulator, event, eventually, settings, subscriber
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from typing import Any
 
+    from local.azurite import Azurite
     from local.eventgrid.emulator import EventGridEmulator
 
 
-@pytest.fixture(scope="module")
-async def storage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    folder = tmp_path_factory.mktemp("azurite")
-    async with Supervisor() as supervisor:
-        options = AzuriteOptions(folder=folder / "data", log=folder / "azurite.log")
-        async with Azurite(options, supervisor) as azurite:
-            yield azurite.connection_string
+@pytest.fixture
+def storage(azurite: Azurite) -> str:
+    return azurite.connection_string
 
 
 async def letters_in(connection: str, container: str) -> dict[str, list[dict[str, Any]]]:
@@ -76,7 +71,7 @@ async def test_dead_letters_lie_under_the_documented_path_in_the_documented_form
         assert await letters_in(storage, container) == {}
         grid.clock.advance(301)
         assert await grid.wait_until_idle(10)
-        now = grid.clock.now()
+        now = datetime.fromtimestamp(grid.clock.time(), UTC)
         blobs = await letters_in(storage, container)
         pattern = rf"MY-ARCHIVE/{now.year}/{now.month}/{now.day}/{now.hour}/[0-9a-f-]{{36}}\.json"
         assert all(re.fullmatch(pattern, name) for name in blobs)
@@ -91,6 +86,7 @@ async def test_dead_letters_lie_under_the_documented_path_in_the_documented_form
         )
         cased = names if schema is EventSchema.EVENT_GRID else tuple(name.lower() for name in names)
         assert [letters[0][name] for name in cased[:3]] == ["MaxDeliveryAttemptsExceeded", 1, "NotFound"]
+        assert letters[0]["lastHttpStatusCode" if schema is EventSchema.EVENT_GRID else "lasthttpstatuscode"] == 404
         assert letters[0][cased[3]] <= letters[0][cased[4]]
         assert letters[0].items() >= hook.events()[0].items() or letters[1].items() >= hook.events()[0].items()
         assert grid.metrics("acs")["DeadLetteredCount"] == 2

@@ -39,6 +39,8 @@ async def test_an_event_arrives_in_the_event_grid_schema() -> None:
         assert got.headers["aeg-subscription-name"] == "MY-ARCHIVE"
         assert got.headers["aeg-delivery-count"] == "0"
         assert got.headers["aeg-data-version"] == "1.0"
+        assert got.headers["aeg-output-event-id"] == "1"
+        assert "Origin" not in got.headers
         assert got.headers["aeg-metadata-version"] == "1"
         assert await grid.wait_until_idle(5)
         assert grid.metrics("acs", "my-archive") == {
@@ -62,6 +64,8 @@ async def test_an_event_arrives_as_cloudevent_single_or_batched(batch: int, medi
         assert got.headers["Content-Type"] == f"application/{media_type}+json; charset=utf-8"
         assert got.headers["aeg-metadata-version"] == "1.0"
         assert "aeg-data-version" not in got.headers
+        assert got.headers["aeg-output-event-id"] == "1"
+        assert got.headers["Origin"] == "eventgrid.azure.net"
         assert isinstance(got.body, list) == (batch > 1)
         (cloud,) = hook.events()
         assert cloud["source"] == grid.topic("acs").resource_id

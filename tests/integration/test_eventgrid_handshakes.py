@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 
 from local.eventgrid.errors import EventGridError, HandshakeError
+from local.eventgrid.options import EventGridOptions
 from local.eventgrid.schemas import EventSchema, TopicKind
-from tests.integration.eventgrid_fixtures import emulator, settings, subscriber
+from tests.integration.eventgrid_fixtures import emulator, eventually, settings, subscriber
 
 BOTH = pytest.mark.parametrize("schema", list(EventSchema))
 
@@ -34,7 +35,7 @@ async def test_cloudevents_ask_for_permission() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("answer", ["wrong", "401", "403", "405", "500", "302"])
+@pytest.mark.parametrize("answer", ["wrong", "201", "202", "204", "401", "403", "405", "500", "302"])
 async def test_an_endpoint_that_does_not_agree_gets_no_subscription(schema: EventSchema, answer: str) -> None:
     async with emulator() as grid, subscriber(handshake=answer) as hook:
         with pytest.raises(HandshakeError, match="Webhook validation handshake failed for http"):
@@ -58,10 +59,35 @@ async def test_an_endpoint_that_does_not_answer_in_time_gets_no_subscription() -
         writer.close()
 
     server = await asyncio.start_server(never, "127.0.0.1", 0)
-    async with server, emulator(delivery_timeout=0.1) as grid:
+    async with server, emulator(delivery_timeout=0.1, handshake_retry=0.01) as grid:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(HandshakeError, match="no answer within"):
             await grid.create_subscription("acs", settings(f"http://127.0.0.1:{port}/hook"))
+
+
+@BOTH
+async def test_a_handshake_that_times_out_is_tried_again(schema: EventSchema) -> None:
+    async with (
+        emulator(delivery_timeout=0.3, handshake_retry=0.05) as grid,
+        subscriber(handshake="slow once") as hook,
+    ):
+        made = await grid.create_subscription("acs", settings(hook.url, event_delivery_schema=schema))
+        assert (made.provisioning_state, len(hook.handshakes)) == ("Succeeded", 2)
+
+
+async def test_a_handshake_is_tried_only_so_often() -> None:
+    async with (
+        emulator(delivery_timeout=0.2, handshake_attempts=1) as grid,
+        subscriber(handshake="slow once") as hook,
+    ):
+        with pytest.raises(HandshakeError, match="no answer within"):
+            await grid.create_subscription("acs", settings(hook.url))
+        assert len(hook.handshakes) == 1
+
+
+def test_times_of_the_handshake_are_the_documented_ones() -> None:
+    options = EventGridOptions()
+    assert (options.delivery_timeout, options.handshake_retry, options.manual_validation_seconds) == (30, 5, 600)
 
 
 async def test_creation_can_wait_for_a_host_that_is_starting() -> None:
@@ -109,6 +135,44 @@ async def test_a_validation_url_expires() -> None:
         ):
             assert answer.status == 400
         assert made.provisioning_state == "Failed"
+
+
+@BOTH
+async def test_a_webhook_hears_that_its_subscription_is_deleted(schema: EventSchema) -> None:
+    async with emulator() as grid, subscriber() as hook:
+        await grid.create_subscription("acs", settings(hook.url, event_delivery_schema=schema))
+        await grid.delete_subscription("acs", "archive")
+        await eventually(lambda: bool(hook.deletions))
+        (got,) = hook.deletions
+        event = got.body if schema is EventSchema.CLOUD_EVENTS else got.body[0]
+        assert event.get("eventType", event.get("type")) == "Microsoft.EventGrid.SubscriptionDeletedEvent"
+        resource = grid.topic("acs").resource_id
+        assert event.get("topic", event.get("source")) == resource
+        deleted = f"{resource}/providers/Microsoft.EventGrid/eventSubscriptions/archive"
+        assert event["data"] == {"eventSubscriptionId": deleted}
+        assert got.headers["aeg-output-event-id"] == event["id"]
+
+
+async def test_a_subscription_is_deleted_without_waiting_for_its_webhook() -> None:
+    async with emulator() as grid:
+        async with subscriber() as gone:
+            await grid.create_subscription("acs", settings(gone.url))
+        await grid.delete_subscription("acs", "archive")
+        assert not grid.topic("acs").subscriptions
+        async with subscriber() as hook:
+            await grid.create_subscription("acs", settings(hook.url))
+            assert grid.subscription("acs", "archive").provisioning_state == "Succeeded"
+
+
+@pytest.mark.parametrize(("header", "handshake"), [("", "code"), ("SubscriptionDeletion", "manual")])
+async def test_no_deletion_is_announced_where_it_is_switched_off_or_the_webhook_never_agreed(
+    header: str, handshake: str
+) -> None:
+    async with emulator(subscription_deleted_event=header) as grid, subscriber(handshake=handshake) as hook:
+        await grid.create_subscription("acs", settings(hook.url))
+        await grid.delete_subscription("acs", "archive")
+        await grid.create_subscription("acs", settings(hook.url))  # a request that would come later
+        assert not hook.deletions + hook.deliveries
 
 
 async def test_the_same_subscription_again_updates_it() -> None:

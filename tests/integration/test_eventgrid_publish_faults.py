@@ -12,8 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from local.clock import Clock
 from local.eventgrid.cli import register
+from local.eventgrid.clock import EmulatedClock
 from tests.integration.eventgrid_fixtures import Subscriber, emulator, event, settings, subscriber
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Publisher:
 
 
 @asynccontextmanager
-async def publishing(clock: Clock | None = None) -> AsyncIterator[Publisher]:
+async def publishing(clock: EmulatedClock | None = None) -> AsyncIterator[Publisher]:
     async with emulator(clock=clock) as grid, subscriber() as hook, aiohttp.ClientSession() as session:
         await grid.create_subscription("acs", settings(hook.url))
         yield Publisher(grid, session, hook)
@@ -115,7 +115,7 @@ async def test_who_is_refused_anyway_uses_no_fault_up() -> None:
 
 
 async def test_a_fault_goes_when_its_emulated_time_is_over_or_it_is_taken_back() -> None:
-    clock = Clock()
+    clock = EmulatedClock()
     async with publishing(clock) as publisher:
         await publisher.fault(kind="503", forSeconds=3600)
         assert [(await publisher.publish("a"))[0] for _ in range(2)] == [503, 503]

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 
-from local.clock import Clock
+from local.eventgrid.clock import EmulatedClock
 from local.eventgrid.delivery import DeliveryParts, Subscription
 from local.eventgrid.errors import DeadLetterWriteError
+from local.eventgrid.faults import FaultOrder
 from local.eventgrid.metrics import TOPIC_METRICS, Counters
 from local.eventgrid.options import EventGridOptions
 from local.eventgrid.retries import outcome_of_status
 from local.eventgrid.schemas import AcceptedEvent, EventSchema
-from local.eventgrid.subscriptions import DeadLetterDestination, Disorder, RetryPolicy, SubscriptionSettings
+from local.eventgrid.subscriptions import DeadLetterDestination, RetryPolicy, SubscriptionSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -30,7 +31,7 @@ DEAD_LETTERS = DeadLetterDestination(connection_string=SecretStr("UseDevelopment
 class Subscriber:
     """Stands for the webhook: answers with the given statuses, the last one for ever, and keeps what came when."""
 
-    def __init__(self, clock: Clock, *statuses: int) -> None:
+    def __init__(self, clock: EmulatedClock, *statuses: int) -> None:
         self.clock = clock
         self.statuses = list(statuses)
         self.start = clock.time()
@@ -57,7 +58,7 @@ class Subscriber:
 class Container:
     """Stands for the dead-letter container."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: EmulatedClock) -> None:
         self.clock = clock
         self.start = clock.time()
         self.broken = False
@@ -78,13 +79,13 @@ class Bench:
     """A subscription with a clock that only moves when told."""
 
     def __init__(self, *statuses: int, options: EventGridOptions | None = None, **settings: Any) -> None:
-        self.clock = Clock(monotonic=lambda: 0.0)
+        self.clock = EmulatedClock(monotonic=lambda: 0.0)
         self.subscriber = Subscriber(self.clock, *statuses)
         self.container = Container(self.clock)
         parts = DeliveryParts(
             clock=self.clock,
             options=options or EventGridOptions(),
-            webhook=self.subscriber,  # type: ignore[arg-type] # stands in for the network
+            destinations=self.subscriber,  # type: ignore[arg-type] # stands in for the network
             dead_letters=self.container,  # type: ignore[arg-type] # stands in for storage
             randomness=random.Random(1),
             on_settled=lambda: None,
@@ -152,6 +153,7 @@ async def test_attempts_end_at_the_maximum_and_the_dead_letter_follows_five_minu
         assert letter["deadLetterReason"] == "MaxDeliveryAttemptsExceeded"
         assert letter["deliveryAttempts"] == 3
         assert letter["lastDeliveryOutcome"] == "NotFound"
+        assert letter["lastHttpStatusCode"] == 404
         assert letter["publishTime"] < letter["lastDeliveryAttemptTime"]
         assert made.count("DeadLetteredCount") == 1
         assert made.count("DroppedEventCount") == 0
@@ -271,14 +273,16 @@ async def test_jitter_only_adds_to_a_delay() -> None:
         assert 10 < second <= 11.01
 
 
-async def test_disorder_duplicates_and_delays_deliveries() -> None:
-    disorder = Disorder(duplicates=2, delay_seconds=5, shuffle_seconds=60)
-    async with bench(200, disorder=disorder) as made:
+async def test_faults_of_several_kinds_meet_one_event() -> None:
+    async with bench(200) as made:
+        for order in ({"kind": "doubled", "copies": 2}, {"kind": "late", "delaySeconds": 5}):
+            made.subscription.faults.add(FaultOrder.model_validate(order))
         made.publish("a", "b")
         await made.run(100)
-        assert sorted(ids[0] for _, ids, _ in made.subscriber.attempts) == ["a", "a", "a", "b", "b", "b"]
-        assert min(made.subscriber.times) >= 5
+        heard = [(ids[0], round(when)) for when, ids, _ in made.subscriber.attempts]
+        assert sorted(heard) == [("a", 5), ("a", 5), ("a", 5), ("b", 0)]
         assert made.count("MatchedEventCount") == 2
+        assert made.subscription.held_bytes == 0
 
 
 async def test_an_update_applies_to_what_is_pending() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from local.problems import LocalProblem
+from local.eventgrid.errors import CommandError
 
 _TIMEOUT = aiohttp.ClientTimeout(total=120)
 
@@ -17,7 +17,7 @@ async def ask(base: str, method: str, path: str, body: object = None) -> Any:
 
     Raises
     ------
-    LocalProblem
+    CommandError
         If no emulator is there or it refuses, with its reason.
     """
     data = None if body is None else json.dumps(body).encode()
@@ -48,15 +48,15 @@ async def _send(base: str, method: str, path: str, data: bytes | None, headers: 
         ):
             text = await response.text()
             if response.status >= 400:
-                raise LocalProblem(_refusal(text, response.status))
+                raise CommandError(_refusal(text, response.status))
             return json.loads(text) if text else None
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise LocalProblem(
+        raise CommandError(
             f"No Event Grid emulator answers at {base}: start one with 'python -m local eventgrid' "
             "or name another with --eventgrid."
         ) from error
     except ValueError as error:
-        raise LocalProblem(
+        raise CommandError(
             f"What answers at {base} is no Event Grid emulator: name another with --eventgrid."
         ) from error
 

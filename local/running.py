@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from local.acs.errors import AcsEmulatorError
 from local.problems import LocalProblem
 
 if TYPE_CHECKING:
@@ -14,17 +15,20 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
+#: What is shown at the terminal as one sentence; each package has a base of its own.
+SHOWN = (LocalProblem, AcsEmulatorError)
+
 
 def run(command: Coroutine[None, None, int]) -> int:
     """Run `command` to its end and return its exit code.
 
-    Ctrl-C, SIGTERM and a closed terminal cancel it, so that it can stop what it started; a `LocalProblem` becomes its
-    sentence on standard error and exit code 1.
+    Ctrl-C, SIGTERM and a closed terminal cancel it, so that it can stop what it started; an error of
+    `SHOWN` becomes its sentence on standard error and exit code 1.
     """
     try:
         with asyncio.Runner() as runner:
             return runner.run(_cancelled_by_signals(command))
-    except LocalProblem as problem:
+    except SHOWN as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:
@@ -54,7 +58,7 @@ async def _cancelled_by_signals(command: Coroutine[None, None, int]) -> int:
             raise
         return INTERRUPTED
     except BaseExceptionGroup as group:
-        problems, others = group.split(LocalProblem)
+        problems, others = group.split(SHOWN)
         if others is not None or problems is None:
             raise
         raise _first(problems) from None
@@ -63,6 +67,6 @@ async def _cancelled_by_signals(command: Coroutine[None, None, int]) -> int:
             loop.remove_signal_handler(number)
 
 
-def _first(group: BaseExceptionGroup[LocalProblem]) -> LocalProblem:
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
     inner = group.exceptions[0]
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -14,7 +14,7 @@ from local.acs.forms import CamelModel
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from local.clock import Clock
+    from local.acs.clock import Clock
 
 
 class Target(StrEnum):

@@ -31,9 +31,9 @@ from local.acs.store import MediaStore
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
+    from local.acs.clock import Clock
     from local.acs.forms import AnnouncementForm
     from local.acs.options import AcsOptions
-    from local.clock import Clock
 
 _LOG = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from local.acs.errors import AcsEmulatorError
 from local.problems import LocalProblem
 from local.running import INTERRUPTED, run
 
@@ -19,9 +20,10 @@ def test_the_exit_code_is_the_command_s() -> None:
     assert run(command()) == 7
 
 
-def test_a_problem_is_one_sentence_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("kind", [LocalProblem, AcsEmulatorError])
+def test_a_problem_is_one_sentence_on_standard_error(kind: type[Exception], capsys: pytest.CaptureFixture[str]) -> None:
     async def command() -> int:
-        raise LocalProblem("port 7071 is taken: move it")
+        raise kind("port 7071 is taken: move it")
 
     assert run(command()) == 1
     assert capsys.readouterr() == ("", "port 7071 is taken: move it\n")

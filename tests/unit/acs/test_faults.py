@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from local.acs.clock import EmulatedClock
 from local.acs.faults import FaultKind, FaultOrder, Faults, Target
-from local.clock import Clock
 
 
 def order(**fields: Any) -> FaultOrder:
@@ -14,7 +14,7 @@ def order(**fields: Any) -> FaultOrder:
 
 
 def test_a_fault_is_met_as_often_as_it_was_ordered() -> None:
-    faults = Faults(Clock())
+    faults = Faults(EmulatedClock())
     fault = faults.add(order(kind="status", status=503, times=2))
     met = [faults.meet(Target.CONTENT).main is not None for _ in range(3)]
     assert met == [True, True, False]
@@ -22,7 +22,7 @@ def test_a_fault_is_met_as_often_as_it_was_ordered() -> None:
 
 
 def test_faults_are_met_one_after_the_other() -> None:
-    faults = Faults(Clock())
+    faults = Faults(EmulatedClock())
     faults.add(order(kind="503"))
     faults.add(order(kind="empty"))
     met = [faults.meet(Target.CONTENT).kinds for _ in range(3)]
@@ -30,7 +30,7 @@ def test_faults_are_met_one_after_the_other() -> None:
 
 
 def test_what_slows_goes_together_with_what_breaks() -> None:
-    faults = Faults(Clock())
+    faults = Faults(EmulatedClock())
     faults.add(order(kind="rate", bytesPerSecond=10))
     faults.add(order(kind="cut", afterBytes=5))
     mischief = faults.meet(Target.CONTENT)
@@ -40,7 +40,7 @@ def test_what_slows_goes_together_with_what_breaks() -> None:
 
 
 def test_a_fault_meets_only_its_target_and_document() -> None:
-    faults = Faults(Clock())
+    faults = Faults(EmulatedClock())
     faults.add(order(kind="cut", afterBytes=5, documentId="a", target="metadata"))
     assert not faults.meet(Target.CONTENT, "a").kinds
     assert not faults.meet(Target.METADATA, "b").kinds
@@ -48,7 +48,7 @@ def test_a_fault_meets_only_its_target_and_document() -> None:
 
 
 def test_a_fault_goes_when_its_emulated_time_is_over() -> None:
-    clock = Clock()
+    clock = EmulatedClock()
     faults = Faults(clock)
     faults.add(order(kind="503", forSeconds=6 * 3600))
     assert all(faults.meet(Target.GET).kinds for _ in range(3))

@@ -12,10 +12,12 @@ from local.acs.api import RecordingApi
 from local.acs.clock import EmulatedClock
 from local.acs.control import Control
 from local.acs.errors import AcsEmulatorError
-from local.acs.faults import FaultOrder, Faults
-from local.acs.gate import Gate, add_service_headers
+from local.acs.faults import FaultOrder
+from local.acs.gate import Gate
+from local.acs.headers import add_service_headers
 from local.acs.objects import ObjectRoutes
 from local.acs.options import AcsOptions
+from local.acs.ordered import Faults
 from local.acs.requests import RequestLog
 from local.acs.service import RecordingService
 from local.acs.signatures import Verifier

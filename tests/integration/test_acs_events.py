@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.acs.recordings import ChannelType, ContentType, FormatType, RecordingOptions
+from local.acs.media_types import ChannelType, ContentType, FormatType
+from local.acs.recordings import RecordingOptions
 from local.ports import free_port
 from tests.integration.acs_fixtures import Bench, Receiver, bench, receiver
 

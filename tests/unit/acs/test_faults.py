@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from local.acs.clock import EmulatedClock
-from local.acs.faults import FaultKind, FaultOrder, Faults, Target
+from local.acs.faults import FaultKind, FaultOrder, Target
+from local.acs.ordered import Faults
 
 
 def order(**fields: Any) -> FaultOrder:
@@ -56,6 +57,21 @@ def test_a_fault_goes_when_its_emulated_time_is_over() -> None:
     assert not faults.meet(Target.GET).kinds
 
 
+def test_bursts_come_and_go() -> None:
+    faults = Faults(EmulatedClock())
+    faults.add(order(kind="503", burst=2, gap=3))
+    met = [bool(faults.meet(Target.GET).kinds) for _ in range(8)]
+    assert met == [True, True, False, False, False, True, True, False]
+
+
+def test_a_fault_can_be_for_one_kind_of_locator() -> None:
+    faults = Faults(EmulatedClock())
+    faults.add(order(kind="400", locator="roomCallLocator", times=None))
+    assert not faults.meet(Target.START, locator="groupCallLocator").kinds
+    assert faults.meet(Target.START, locator="roomCallLocator").kinds == ["status"]
+    assert not faults.meet(Target.GET).kinds
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
@@ -67,6 +83,11 @@ def test_a_fault_goes_when_its_emulated_time_is_over() -> None:
         ({"kind": "503", "target": "nonsense"}, "'start', 'get'"),
         ({"kind": "503", "unknown": 1}, "Extra inputs"),
         ({"kind": "redirect", "target": "get"}, "needs location"),
+        ({"kind": "short", "afterBytes": 1, "target": "get"}, "needs target content or metadata"),
+        ({"kind": "503", "target": "get", "locator": "roomCallLocator"}, "locator needs target start"),
+        ({"kind": "503", "gap": 2}, "gap needs burst"),
+        ({"kind": "503", "retryAfter": "soon", "retryAfterAsDate": True}, "needs retryAfter in seconds"),
+        ({"kind": "503", "retryAfter": "1\r\nX: y"}, "must be one line"),
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused_with_what_would(fields: dict[str, Any], words: str) -> None:

@@ -14,17 +14,20 @@ def call_commands() -> typer.Typer:
     commands = typer.Typer(no_args_is_help=True)
 
     @commands.command("start")
-    def start(
+    def start(  # noqa: PLR0917 - each parameter is an option of the command line
         participant: Annotated[
             list[str] | None, typer.Option(help="Raw id of somebody in it; may be repeated.")
         ] = None,
         group: Annotated[str | None, typer.Option(help="groupCallId.")] = None,
         room: Annotated[str | None, typer.Option(help="roomId.")] = None,
+        kind: Annotated[
+            str, typer.Option(help="Who records it: azureCommunicationServices, teams or teamsCompliance.")
+        ] = "azureCommunicationServices",
         acs: Acs = DEFAULT_URL,
         as_json: AsJson = False,
     ) -> None:
         """Start a call; without participants two are made up."""
-        body = {"participants": participant or [], "groupCallId": group, "roomId": room}
+        body = {"participants": participant or [], "groupCallId": group, "roomId": room, "recordingKind": kind}
         show_answer(ask(acs, "POST", "calls", body=body), as_json, call_lines)
 
     @commands.command("show")

@@ -6,6 +6,19 @@ from typing import Annotated
 
 import typer
 
+from local.acs.cli.forms import (
+    Delay,
+    Delivery,
+    Duplicates,
+    Lost,
+    NewIds,
+    Omit,
+    Payload,
+    Shuffle,
+    Subject,
+    SwapTypes,
+    form,
+)
 from local.acs.cli.terminal import DEFAULT_URL, Acs, AsJson, ask, each, recording_lines, seconds, show_answer
 
 
@@ -53,30 +66,37 @@ def record_commands() -> typer.Typer:
     @commands.command("announce")
     def announce(  # noqa: PLR0917 - each parameter is an option of the command line
         recording_id: str,
-        payload: Annotated[str, typer.Option(help="current or 2021.")] = "current",
-        subject: Annotated[str, typer.Option(help="full, call, call-server or call-recording.")] = "full",
-        delivery: Annotated[str, typer.Option(help="merged or per-chunk.")] = "merged",
-        shuffle: Annotated[bool, typer.Option("--shuffle", help="In any order.")] = False,
-        duplicates: Annotated[int, typer.Option(help="Further deliveries of each event.")] = 0,
-        delay: Annotated[str, typer.Option(help="Emulated time to wait first.")] = "0s",
-        omit: Annotated[list[str] | None, typer.Option(help="Field to leave out; may be repeated.")] = None,
-        swap_types: Annotated[bool, typer.Option("--swap-types", help="Swap the types in the metadata file.")] = False,
+        payload: Payload = "current",
+        subject: Subject = "full",
+        delivery: Delivery = "merged",
+        shuffle: Shuffle = False,
+        duplicates: Duplicates = 0,
+        new_ids: NewIds = False,
+        lost: Lost = 0,
+        delay: Delay = "0s",
+        omit: Omit = None,
+        swap_types: SwapTypes = False,
         acs: Acs = DEFAULT_URL,
         as_json: AsJson = False,
     ) -> None:
         """Publish the events of a recording again, in any form they have been seen in."""
-        body = {
-            "payload": payload,
-            "subject": subject,
-            "delivery": delivery,
-            "shuffle": shuffle,
-            "duplicates": duplicates,
-            "delaySeconds": seconds(delay),
-            "omit": omit or [],
-            "swapTypes": swap_types,
-        }
+        body = form(payload, subject, delivery, shuffle, duplicates, new_ids, lost, delay, omit, swap_types)
         show_answer(
             ask(acs, "POST", "recordings", recording_id, "announce", body=body), as_json, lambda _: ["announced"]
         )
+
+    @commands.command("reissue")
+    def reissue(  # noqa: PLR0917 - each parameter is an option of the command line
+        recording_id: str,
+        index: Annotated[int, typer.Argument(help="Which chunk.")] = 0,
+        size: Annotated[int | None, typer.Option(help="Exact size of the new document's file in bytes.")] = None,
+        announce: Annotated[bool, typer.Option(help="Publish an event with this chunk alone.")] = True,
+        acs: Acs = DEFAULT_URL,
+        as_json: AsJson = False,
+    ) -> None:
+        """Store a chunk again under another document, and announce it."""
+        body = {"sizeBytes": size, "announce": announce}
+        path = ("recordings", recording_id, "chunks", str(index), "reissue")
+        show_answer(ask(acs, "POST", *path, body=body), as_json, recording_lines)
 
     return commands

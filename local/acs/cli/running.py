@@ -28,6 +28,11 @@ def run_emulator(  # noqa: PLR0917 - each parameter is an option of the command 
     several_recordings: Annotated[
         bool, typer.Option("--several-recordings", help="Allow several recordings in a call at once.")
     ] = False,
+    second_start_status: Annotated[int, typer.Option(help="Status of a refused second start: 400, or 409.")] = 400,
+    start_without_types: Annotated[str, typer.Option(help="What a start without types records: mp3, or mp4.")] = "mp3",
+    closing_callback: Annotated[
+        bool, typer.Option("--closing-callback", help="Call back `inactive` when a recording has ended.")
+    ] = False,
     redirect: Annotated[bool, typer.Option("--redirect", help="Redirect downloads to the second origin.")] = False,
     ignore_range: Annotated[
         bool, typer.Option("--ignore-range", help="Answer ranged GETs with the whole file.")
@@ -45,6 +50,7 @@ def run_emulator(  # noqa: PLR0917 - each parameter is an option of the command 
     import asyncio  # noqa: PLC0415 - what follows is slow to load, and --help shall be quick
 
     from local.acs.cli.standalone import run  # noqa: PLC0415
+    from local.acs.media_types import FormatType  # noqa: PLC0415
     from local.acs.options import DEFAULT_ACCESS_KEY, AcsOptions  # noqa: PLC0415
 
     try:
@@ -62,6 +68,9 @@ def run_emulator(  # noqa: PLR0917 - each parameter is an option of the command 
             retention=seconds(retention),
             frame_rate=frame_rate,
             one_recording_per_call=not several_recordings,
+            second_start_status=second_start_status,
+            start_without_types=FormatType(start_without_types),
+            closing_callback=closing_callback,
             redirect_content=redirect,
             ignore_range=ignore_range,
             rate=rate,

@@ -74,7 +74,7 @@ def recording_lines(recording: dict[str, Any]) -> list[str]:
         f"  {'/'.join(options[kind] for kind in kinds)}  {recording['recordedMs'] / 1000:g} s"
         f"  files {recording['processing']}  events {recording['eventsSent']}",
     ]
-    for chunk in recording["chunks"]:
+    for chunk in [*recording["chunks"], *recording["reissued"]]:
         gone = " deleted" if chunk["deleted"] else " expired" if chunk["expired"] else ""
         lines.append(
             f"  chunk {chunk['index']}  {chunk['durationMs'] / 1000:g} s  {chunk['contentLength']} bytes{gone}"

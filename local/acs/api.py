@@ -68,6 +68,7 @@ class RecordingApi:
             app.router.add_route(method, path, self._guarded(target, handler, known))
         # Without an id a recording's address is that of a start.
         app.router.add_post(f"{_RECORDINGS}/", self._guarded(Target.START, self._start, by_id))
+        app.router.add_post(f"{_OF_CALL}/", self._guarded(Target.START, self._start, by_call))
 
     def _guarded(
         self, target: Target, handler: Handler, known: Collection[str]

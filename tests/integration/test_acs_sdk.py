@@ -299,8 +299,11 @@ async def test_the_previews_of_2021_have_routes_and_answers_of_their_own(
     assert (await running.fetch(f"{one}?api-version={version}")).status == 404
 
 
-async def test_a_method_that_an_address_lacks_is_refused_with_those_it_has(running: Bench) -> None:
-    url = f"{running.acs.endpoint}/calling/recordings/?api-version=2026-03-12"
+@pytest.mark.parametrize(
+    "path", ["recordings/?api-version=2026-03-12", "serverCalls/x/recordings/?api-version=2021-08-30-preview"]
+)
+async def test_a_method_that_an_address_lacks_is_refused_with_those_it_has(running: Bench, path: str) -> None:
+    url = f"{running.acs.endpoint}/calling/{path}"
     answer = await running.fetch(url, method="DELETE")
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
     assert json.loads(answer.body) == {"message": "The requested resource does not support http method 'DELETE'."}

@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from local.acs.errors import AcsEmulatorError
 from local.eventgrid.errors import EventGridEmulatorError
 from local.problems import LocalProblem
 
@@ -19,8 +20,9 @@ INTERRUPTED = 130
 STOP_SECONDS = 30.0
 """Seconds a command has to stop what it started; a signal after that ends it at once."""
 
+
 #: What is shown at the terminal as one sentence; each package has a base of its own.
-SHOWN = (LocalProblem, EventGridEmulatorError)
+SHOWN = (LocalProblem, AcsEmulatorError, EventGridEmulatorError)
 
 
 def run(command: Coroutine[None, None, int], *, stop_seconds: float = STOP_SECONDS) -> int:

@@ -15,6 +15,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
 from local import ports
+from local.acs.errors import AcsEmulatorError
 from local.acs.options import AcsOptions
 from local.acs.server import AcsEmulator
 from local.azurite import Azurite, AzuriteOptions
@@ -141,7 +142,7 @@ class Stack:
     async def __aenter__(self) -> Self:
         try:
             await self._start()
-        except (EventGridEmulatorError, SettingsError) as error:
+        except (AcsEmulatorError, EventGridEmulatorError, SettingsError) as error:
             await self._exits.aclose()
             raise LocalProblem(str(error)) from error
         except BaseException:

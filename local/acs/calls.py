@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,9 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+class RecordingKind(StrEnum):
+    """Who records the calls: this service, or Teams, whose recordings it does not deliver."""
+
+    ACS = "azureCommunicationServices"
+    TEAMS = "teams"
+    TEAMS_COMPLIANCE = "teamsCompliance"
+
+
 @dataclass(slots=True)
 class Participant:
-    """Somebody in a call, from `joined` to `left`, both in ms since the epoch."""
+    """A user in a call, from `joined` to `left`, both in ms since the epoch."""
 
     raw_id: str
     joined: int
@@ -34,6 +43,7 @@ class Call:
     started: int
     group_call_id: str | None = None
     room_id: str | None = None
+    recording_kind: RecordingKind = RecordingKind.ACS
     ended: int | None = None
     participants: list[Participant] = field(default_factory=list)
 
@@ -61,6 +71,7 @@ class Call:
             "serverCallId": self.server_call_id,
             "groupCallId": self.group_call_id,
             "roomId": self.room_id,
+            "recordingKind": self.recording_kind,
             "correlationId": self.correlation_id,
             "state": "established" if self.established else "ended",
             "startTime": stamp(self.started),
@@ -81,6 +92,15 @@ class CallNotFoundError(Exception):
     """There is no such call; the message says which id was looked for."""
 
 
+#: The kinds of id by which a client names a call, with the attribute that each is compared with.
+LOCATORS = {
+    "serverCallLocator": "server_call_id",
+    "groupCallLocator": "group_call_id",
+    "roomCallLocator": "room_id",
+    "callConnectionId": "call_connection_id",
+}
+
+
 class Calls:
     """All calls of the emulated resource.
 
@@ -99,7 +119,7 @@ class Calls:
         return iter(self._by_id.values())
 
     def new_user(self) -> str:
-        """Return the raw id of a user nobody has met before."""
+        """Return the raw id of a new user."""
         self._users += 1
         return identifiers.participant_id(self._resource_id, self._users)
 
@@ -110,6 +130,7 @@ class Calls:
         *,
         group_call_id: str | None = None,
         room_id: str | None = None,
+        recording_kind: RecordingKind = RecordingKind.ACS,
     ) -> Call:
         """Begin a call at `now` with these raw ids; without any, two users are made up."""
         call = Call(
@@ -120,6 +141,7 @@ class Calls:
             started=now,
             group_call_id=group_call_id,
             room_id=room_id,
+            recording_kind=recording_kind,
         )
         raw_ids = list(dict.fromkeys(participants)) or [self.new_user(), self.new_user()]
         call.participants = [Participant(raw_id, now) for raw_id in raw_ids]
@@ -135,12 +157,7 @@ class Calls:
 
     def locate(self, kind: str, value: str) -> Call:
         """Return the newest call, going on if there is one, whose id of `kind` is `value`; raises CallNotFoundError."""
-        attribute = {
-            "serverCallLocator": "server_call_id",
-            "groupCallLocator": "group_call_id",
-            "roomCallLocator": "room_id",
-            "callConnectionId": "call_connection_id",
-        }[kind]
+        attribute = LOCATORS[kind]
         found = [call for call in self._by_id.values() if getattr(call, attribute) == value]
         if not found:
             raise CallNotFoundError("Call not found.")

@@ -8,9 +8,9 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from local.acs.calls import CallNotFoundError
-from local.acs.faults import FaultOrder, Faults
+from local.acs.faults import FaultOrder
 from local.acs.forms import AnnouncementForm, CamelModel
-from local.acs.orders import CallbackChange, ClockChange, NewCall, NewParticipant, NewRecording
+from local.acs.orders import CallbackChange, ClockChange, NewCall, NewParticipant, NewRecording, Reissue
 from local.acs.recordings import RecordingNotFoundError
 from local.acs.startrequest import InvalidStartError
 from local.acs.timestamps import stamp
@@ -18,6 +18,7 @@ from local.acs.timestamps import stamp
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from local.acs.ordered import Faults
     from local.acs.requests import RequestLog
     from local.acs.service import RecordingService
 
@@ -45,6 +46,7 @@ class Control:
             ("POST", "/recordings", self._make_recording),
             ("GET", "/recordings/{recording_id}", self._show_recording),
             ("POST", "/recordings/{recording_id}/announce", self._announce),
+            ("POST", "/recordings/{recording_id}/chunks/{index}/reissue", self._reissue),
             ("GET", "/announcements", self._show_form),
             ("PUT", "/announcements", self._set_form),
             ("GET", "/callbacks", self._show_callbacks),
@@ -71,7 +73,9 @@ class Control:
 
     async def _start_call(self, request: web.Request) -> web.Response:
         wanted = await _body(request, NewCall)
-        call = self._service.start_call(wanted.participants, wanted.group_call_id, wanted.room_id)
+        call = self._service.start_call(
+            wanted.participants, wanted.group_call_id, wanted.room_id, wanted.recording_kind
+        )
         return web.json_response(call.as_json(), status=201)
 
     async def _show_call(self, request: web.Request) -> web.Response:
@@ -126,7 +130,17 @@ class Control:
         self._service.announce(recording, form)
         return web.json_response(form.model_dump(mode="json", by_alias=True), status=202)
 
-    # Knobs
+    async def _reissue(self, request: web.Request) -> web.Response:
+        recording = self._service.recordings.get(request.match_info["recording_id"])
+        wanted = await _body(request, Reissue)
+        index = request.match_info["index"]
+        if not index.isdecimal():
+            return _problem(400, f"index must be a number, not {index}.")
+        form = (wanted.form or self._service.announcement) if wanted.announce else None
+        await self._service.reissue(recording, int(index), wanted.size_bytes, form)
+        return web.json_response(recording.as_json(self._service.now(), self._service.base_url), status=201)
+
+    # What is set for all that follows
 
     async def _show_form(self, _: web.Request) -> web.Response:
         return web.json_response(self._service.announcement.model_dump(mode="json", by_alias=True))

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from local.acs.forms import AnnouncementForm, Delivery, Payload, SubjectForm
-from local.acs.recordings import locations
-from local.acs.timestamps import stamp
+from local.acs.timestamps import NEVER_Z, stamp
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from local.acs.calls import Call, Participant
-    from local.acs.recordings import Chunk, Recording
+    from local.acs.documents import Chunk
+    from local.acs.recordings import Recording
 
 type Event = dict[str, Any]
 
@@ -69,22 +71,55 @@ class EventFactory:
         return self._participant("CallParticipantRemoved", call, participant, now)
 
     def files_available(
-        self, recording: Recording, form: AnnouncementForm, now: int, rng: random.Random | None = None
+        self,
+        recording: Recording,
+        form: AnnouncementForm,
+        now: int,
+        *,
+        chunks: Sequence[Chunk] | None = None,
+        rng: random.Random | None = None,
     ) -> list[Event]:
-        """Return the events that announce a recording's files, in the order in which to send them.
+        """Return the events that announce files of a recording, in the order in which to send them.
 
-        Repeated deliveries are in the list as often as they are to be sent, under the same id.
+        Parameters
+        ----------
+        recording
+            Whose files.
+        form
+            What the events look like, how often they come and which are lost.
+        now
+            Their time, in ms since the epoch.
+        chunks
+            The chunks to announce; all by default.
+        rng
+            Source of the order where that is shuffled.
         """
         rng = rng or random.Random()  # noqa: S311 - the order of deliveries, nothing secret
-        chunks = list(recording.chunks)
+        chunks = list(recording.chunks if chunks is None else chunks)
         if form.shuffle:
             rng.shuffle(chunks)
         groups = [[chunk] for chunk in chunks] if form.delivery is Delivery.PER_CHUNK else [chunks]
         events = [self._files(recording, group, form, now) for group in groups if group]
-        deliveries = [event for event in events for _ in range(form.duplicates + 1)]
+        deliveries = [
+            {**event, "id": str(uuid4())} if copy and form.new_ids else event
+            for event in events
+            for copy in range(form.duplicates + 1)
+        ]
         if form.shuffle:
             rng.shuffle(deliveries)
-        return deliveries
+        return deliveries[form.lost :]
+
+    def result(self, recording: Recording) -> dict[str, Any]:
+        """Return what the service answers about a finished recording, before its call has ended or after."""
+        return {
+            "recordingId": recording.recording_id,
+            "recordingStorageInfo": {"recordingChunks": [self._chunk(chunk) for chunk in recording.chunks]},
+            "errors": [],
+            "recordingStartTime": stamp(recording.started),
+            "recordingDurationMs": sum(chunk.plan.media_length for chunk in recording.chunks),
+            "sessionEndReason": "SessionStillOngoing" if recording.call.established else recording.session_end_reason,
+            "recordingExpirationTime": NEVER_Z,
+        }
 
     def _files(self, recording: Recording, chunks: list[Chunk], form: AnnouncementForm, now: int) -> Event:
         options = recording.options
@@ -112,7 +147,7 @@ class EventFactory:
             "documentId": chunk.document_id,
             "index": chunk.plan.index,
             "endReason": chunk.end_reason,
-            **locations(chunk.document_id, self._base_url),
+            **chunk.locations(self._base_url),
         }
 
     def _participant(self, name: str, call: Call, participant: Participant, now: int) -> Event:

@@ -1,20 +1,13 @@
-"""Faults that can be ordered, and which of them a request meets."""
+"""Faults as they can be ordered."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import count
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from local.acs.forms import CamelModel
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from local.clock import Clock
 
 
 class Target(StrEnum):
@@ -25,6 +18,7 @@ class Target(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     STOP = "stop"
+    RESULT = "result"
     CONTENT = "content"
     METADATA = "metadata"
     DELETE = "delete"
@@ -48,12 +42,43 @@ class FaultKind(StrEnum):
     IGNORE_RANGE = "ignore-range"
     RANGE_200 = "range-200"
     START_FAILED = "start-failed"
+    CLOSE = "close"
+    HANG = "hang"
+    SHORT = "short"
+    GROW = "grow"
+    JSON_ERROR = "json-error"
+
+
+class Locator(StrEnum):
+    """By which id a start names its call."""
+
+    SERVER_CALL = "serverCallLocator"
+    GROUP = "groupCallLocator"
+    ROOM = "roomCallLocator"
+    CONNECTION = "callConnectionId"
+
+
+class Framing(StrEnum):
+    """How a body without a Content-Length ends."""
+
+    CHUNKED = "chunked"
+    CLOSE = "close"
+
+
+class Encoding(StrEnum):
+    """How a page is encoded."""
+
+    UTF_8 = "utf-8"
+    UTF_16 = "utf-16"
 
 
 #: The parameters of each kind; True for one that must be given.
 PARAMETERS: dict[FaultKind, dict[str, bool]] = {
-    FaultKind.STATUS: {"status": True, "retryAfter": False, "carriedOut": False},
-    FaultKind.HTML: {"status": False, "retryAfter": False, "carriedOut": False},
+    FaultKind.STATUS: dict.fromkeys(("code", "message", "retryAfter", "retryAfterAsDate", "carriedOut"), False)
+    | {"status": True},
+    FaultKind.HTML: dict.fromkeys(
+        ("status", "retryAfter", "retryAfterAsDate", "carriedOut", "encoding", "contentType"), False
+    ),
     FaultKind.EMPTY: {},
     FaultKind.CUT: {"afterBytes": True},
     FaultKind.STALL: {"afterBytes": False, "stallSeconds": False},
@@ -66,6 +91,11 @@ PARAMETERS: dict[FaultKind, dict[str, bool]] = {
     FaultKind.IGNORE_RANGE: {},
     FaultKind.RANGE_200: {},
     FaultKind.START_FAILED: {},
+    FaultKind.CLOSE: {"carriedOut": False},
+    FaultKind.HANG: {"stallSeconds": False, "carriedOut": False},
+    FaultKind.SHORT: {"afterBytes": True, "framing": False},
+    FaultKind.GROW: {"afterBytes": True, "delta": False},
+    FaultKind.JSON_ERROR: {"status": False, "code": False, "message": False, "carriedOut": False},
 }
 
 #: These make an answer slower or otherwise shaped and go together with each other and with one more fault.
@@ -82,6 +112,8 @@ _BODY_KINDS = frozenset(
         FaultKind.RATE,
         FaultKind.IGNORE_RANGE,
         FaultKind.RANGE_200,
+        FaultKind.SHORT,
+        FaultKind.GROW,
     }
 )
 _BODY_TARGETS = frozenset({Target.CONTENT, Target.METADATA})
@@ -91,6 +123,10 @@ _OBJECT_TARGETS = _BODY_TARGETS | {Target.DELETE}
 
 #: Requests after which something is not as it was before.
 _CHANGING_TARGETS = frozenset({Target.START, Target.PAUSE, Target.RESUME, Target.STOP, Target.DELETE})
+
+
+#: What makes a fault last beyond one request.
+_LASTING = ("forSeconds", "for_seconds", "burst")
 
 
 class FaultOrder(CamelModel):
@@ -104,20 +140,34 @@ class FaultOrder(CamelModel):
         Which requests it meets; kinds that bend a body meet content unless told otherwise.
     document_id
         Only requests for this object.
+    locator
+        Only starts that name the call by this id.
     times
-        How many requests it meets; None for all until it is removed. One, or all where `for_seconds` is given.
+        How many requests it meets; None for all until it is removed. One, or all where `for_seconds` or `burst` is
+        given.
+    burst, gap
+        It meets so many requests, lets so many pass, and so on; `gap` is as long as the burst unless given.
     for_seconds
         Emulated seconds after which it goes by itself.
     status
-        HTTP status to answer (`status`; 200 or 400 for `html`; 301, 302, 307 or 308 for `redirect`).
+        HTTP status to answer (`status`; 200 or 400 for `html`; 301, 302, 307 or 308 for `redirect`; 200 for
+        `json-error` unless given).
+    code, message
+        What the error says.
     retry_after
-        Seconds in a Retry-After header.
+        Seconds in a Retry-After header, or any text.
+    retry_after_as_date
+        Write those seconds as the HTTP date that lies so far ahead in real time.
+    encoding, content_type
+        How a page is encoded, and what its Content-Type says of it.
     after_bytes
-        Bytes of the body that are sent before it happens.
+        Bytes of the body that are sent before it happens; the file's size at first for `grow`.
+    framing
+        How a body that ends short says that it has ended: by the last chunk of a chunked body, or by closing.
     stall_seconds
         Real seconds of silence; None until the client goes away.
     delta
-        How far Content-Length, or the total in Content-Range, is off.
+        How far Content-Length, or the total in Content-Range, is off; bytes more at each request for `grow`.
     bytes_per_second
         Speed of each response.
     latency_seconds
@@ -131,10 +181,19 @@ class FaultOrder(CamelModel):
     kind: FaultKind
     target: Target = Target.ANY
     document_id: str | None = None
+    locator: Locator | None = None
     times: Annotated[int, Field(ge=1)] | None = 1
+    burst: Annotated[int, Field(ge=1)] | None = None
+    gap: Annotated[int, Field(ge=1)] | None = None
     for_seconds: Annotated[float, Field(gt=0)] | None = None
     status: Annotated[int, Field(ge=200, le=599)] | None = None
-    retry_after: Annotated[int, Field(ge=0)] | None = None
+    code: str | None = None
+    message: str | None = None
+    retry_after: Annotated[int, Field(ge=0)] | str | None = None
+    retry_after_as_date: bool = False
+    encoding: Encoding | None = None
+    content_type: str | None = None
+    framing: Framing | None = None
     after_bytes: Annotated[int, Field(ge=0)] | None = None
     stall_seconds: Annotated[float, Field(ge=0)] | None = None
     delta: int | None = None
@@ -148,21 +207,24 @@ class FaultOrder(CamelModel):
     def _spell_out(cls, value: Any) -> Any:
         if isinstance(value, dict) and str(value.get("kind", "")).isdigit():
             value = {"status": int(value["kind"]), **value, "kind": "status"}
-        if isinstance(value, dict) and "times" not in value and value.get("forSeconds") is not None:
-            # Who gives a fault a time wants it for that long, not once.
+        lasting = isinstance(value, dict) and any(value.get(name) is not None for name in _LASTING)
+        if lasting and "times" not in value:
+            # Who gives a fault a time or a rhythm wants it for longer than one request.
             value = {**value, "times": None}
         if isinstance(value, dict) and "target" not in value:
             kind = value.get("kind")
             if kind in {str(k) for k in _BODY_KINDS | {FaultKind.HTML, FaultKind.REDIRECT}}:
                 value = {**value, "target": "content"}
-            elif kind == "start-failed":
+            elif kind == "start-failed" or value.get("locator") is not None:
                 value = {**value, "target": "start"}
+            elif kind == "json-error":
+                value = {**value, "target": "metadata"}
         return value
 
-    @field_validator("location")
+    @field_validator("location", "retry_after", "content_type")
     @classmethod
-    def _check_location(cls, value: str | None) -> str | None:
-        if value is not None and any(character in value for character in "\r\n"):
+    def _check_header(cls, value: int | str | None) -> int | str | None:
+        if isinstance(value, str) and any(character in value for character in "\r\n"):
             raise ValueError("must be one line")
         return value
 
@@ -183,97 +245,12 @@ class FaultOrder(CamelModel):
             raise ValueError(f"a fault of kind start-failed needs target start, not {self.target}")
         if self.carried_out and self.target not in _CHANGING_TARGETS:
             raise ValueError(f"carriedOut needs target start, pause, resume, stop or delete, not {self.target}")
+        if self.locator is not None and self.target is not Target.START:
+            raise ValueError(f"locator needs target start, not {self.target}")
+        if self.gap is not None and self.burst is None:
+            raise ValueError("gap needs burst")
+        if self.retry_after_as_date and not isinstance(self.retry_after, int):
+            raise ValueError("retryAfterAsDate needs retryAfter in seconds")
         if self.kind is FaultKind.REDIRECT and self.location is None and self.target not in _OBJECT_TARGETS:
             raise ValueError(f"a redirect of target {self.target} needs location")
         return self
-
-
-@dataclass(slots=True)
-class Fault:
-    """An ordered fault, and how often it has been met."""
-
-    fault_id: str
-    order: FaultOrder
-    expires: float | None
-    hits: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the fault as the control routes show it."""
-        order = self.order.model_dump(mode="json", by_alias=True, exclude_none=True)
-        left = None if self.order.times is None else self.order.times - self.hits
-        return {"id": self.fault_id, **order, "times": self.order.times, "hits": self.hits, "timesLeft": left}
-
-
-@dataclass(slots=True)
-class Mischief:
-    """The faults that one request meets: modifiers, and at most one that decides the answer."""
-
-    modifiers: dict[FaultKind, FaultOrder] = field(default_factory=dict)
-    main: FaultOrder | None = None
-
-    def latency(self, otherwise: float) -> float:
-        """Return the real seconds before the answer begins."""
-        slow = self.modifiers.get(FaultKind.LATENCY)
-        return otherwise if slow is None or slow.latency_seconds is None else slow.latency_seconds
-
-    @property
-    def kinds(self) -> list[str]:
-        """Names of all faults that were met."""
-        return [*self.modifiers, *([self.main.kind] if self.main else [])]
-
-
-class Faults:
-    """All ordered faults, spent ones included until they are cleared."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._faults: dict[str, Fault] = {}
-        self._numbers = count(1)
-
-    def add(self, order: FaultOrder) -> Fault:
-        """Take an order."""
-        expires = None if order.for_seconds is None else self._clock.time() + order.for_seconds
-        fault = Fault(str(next(self._numbers)), order, expires)
-        self._faults[fault.fault_id] = fault
-        return fault
-
-    def all(self) -> Iterable[Fault]:
-        """Return all faults in the order in which they were ordered."""
-        return tuple(self._faults.values())
-
-    def remove(self, fault_id: str) -> bool:
-        """Take a fault back; False when there is none with this id."""
-        return self._faults.pop(fault_id, None) is not None
-
-    def clear(self) -> int:
-        """Take all faults back; returns how many there were."""
-        number = len(self._faults)
-        self._faults.clear()
-        return number
-
-    def meet(self, target: Target, document_id: str | None = None) -> Mischief:
-        """Return what a request meets, and count it."""
-        mischief = Mischief()
-        for fault in self._faults.values():
-            order = fault.order
-            if not self._applies(fault, target, document_id):
-                continue
-            if order.kind in MODIFIERS:
-                if order.kind in mischief.modifiers:
-                    continue
-                mischief.modifiers[order.kind] = order
-            elif mischief.main is None:
-                mischief.main = order
-            else:
-                continue
-            fault.hits += 1
-        return mischief
-
-    def _applies(self, fault: Fault, target: Target, document_id: str | None) -> bool:
-        order = fault.order
-        return (
-            order.target in (target, Target.ANY)
-            and (order.document_id is None or order.document_id == document_id)
-            and (order.times is None or fault.hits < order.times)
-            and (fault.expires is None or self._clock.time() < fault.expires)
-        )

@@ -59,7 +59,8 @@ class CamelModel(BaseModel):
 class AnnouncementForm(CamelModel):
     """How the files of a recording are announced.
 
-    `duplicates` are further deliveries of each event under the same id, `delay_seconds` are emulated.
+    `duplicates` are further deliveries of each event, under the same id or, with `new_ids`, under ids of their own.
+    `lost` is how many of the deliveries, from the first on, are never sent. `delay_seconds` are emulated.
     `swap_types` writes contentType and channelType exchanged into the metadata file.
     """
 
@@ -68,6 +69,8 @@ class AnnouncementForm(CamelModel):
     delivery: Delivery = Delivery.MERGED
     shuffle: bool = False
     duplicates: Annotated[int, Field(ge=0, le=1000)] = 0
+    new_ids: bool = False
+    lost: Annotated[int, Field(ge=0, le=10_000)] = 0
     delay_seconds: Annotated[float, Field(ge=0)] = 0.0
     omit: tuple[OptionalField, ...] = ()
     swap_types: bool = False

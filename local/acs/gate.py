@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -22,11 +20,15 @@ if TYPE_CHECKING:
 RECORD = web.RequestKey("record", RequestRecord)
 
 
-def service_error(status: int, code: str, message: str, *, hint: str | None = None) -> web.Response:
-    """Return an error as the service words it; `hint` is the emulator's own, in `innererror`."""
-    error: dict[str, Any] = {"code": code, "message": message}
-    if hint is not None:
-        error["innererror"] = {"code": "EmulatorHint", "message": hint}
+#: Where the emulator says what differs in a request that it refuses; the service has no such header.
+HINT = "X-Emulator-Hint"
+
+
+def service_error(status: int, code: str, message: str, *, target: str | None = None) -> web.Response:
+    """Return an error as the service words it."""
+    error = {"code": code, "message": message}
+    if target is not None:
+        error["target"] = target
     return web.json_response({"error": error}, status=status)
 
 
@@ -73,6 +75,9 @@ class Gate:
             self._log.add(record)
             try:
                 response = await handler(request)
+            except web.HTTPMethodNotAllowed as exc:
+                record.status = exc.status
+                return _not_allowed(exc)
             except web.HTTPException as exc:
                 # No such route: the log says so too.
                 record.status = exc.status
@@ -85,10 +90,8 @@ class Gate:
 
         return middleware
 
-    async def refuse_unsigned(
-        self, request: web.Request, hosts: Collection[str], *, no_host: str = ""
-    ) -> web.Response | None:
-        """Return the 401 for a request that is not signed for one of `hosts`, None for one that is.
+    async def signature_problem(self, request: web.Request, hosts: Collection[str], *, no_host: str = "") -> str | None:
+        """Return why a request is not signed for one of `hosts`, None for one that is.
 
         `no_host` says why there is no host that the request could be signed for, where that is so.
         """
@@ -98,14 +101,10 @@ class Gate:
             record.signed = self._verifier.verify(signed, hosts)
         except SignatureError as exc:
             record.signature_problem = str(exc) if hosts else f"{exc} {no_host}"
-            return service_error(401, "Denied", "Denied by the resource provider.", hint=record.signature_problem)
-        return None
+        return record.signature_problem
 
 
-async def add_service_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the ids that the service puts on every answer; a signal handler for `on_response_prepare`."""
-    response.headers.setdefault("MS-CV", f"{secrets.token_urlsafe(16)}.0")
-    response.headers.setdefault("x-ms-request-id", str(uuid4()))
-    client_id = request.headers.get("x-ms-client-request-id")
-    if client_id is not None:
-        response.headers["x-ms-client-request-id"] = client_id
+def _not_allowed(problem: web.HTTPMethodNotAllowed) -> web.Response:
+    message = f"The requested resource does not support http method '{problem.method}'."
+    allowed = ", ".join(sorted(problem.allowed_methods))
+    return web.json_response({"message": message}, status=405, headers={"Allow": allowed})

@@ -8,10 +8,10 @@ import secrets
 from uuid import uuid4
 
 
-def recording_id() -> str:
-    """Return a new recording id: padded base64url of a small JSON object."""
-    parts = {"PlatformEndpointId": str(uuid4()), "ResourceSpecificId": str(uuid4())}
-    return base64.urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).decode()
+def recording_id(endpoint_id: str) -> str:
+    """Return a new recording id: base64url, without padding, of a small JSON object that holds `endpoint_id`."""
+    parts = {"PlatformEndpointId": endpoint_id, "ResourceSpecificId": str(uuid4())}
+    return base64.urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
 def document_id() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from local.acs.recordings import ChannelType, ContentType, FormatType
+from local.acs.media_types import ChannelType, ContentType, FormatType
 from local.acs.timestamps import stamp
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ def metadata_file(
         "chunkDocumentId": document_id,
         "chunkIndex": plan.index,
         "chunkStartTime": stamp(plan.begin),
-        "chunkDuration": _number(plan.media_length),
+        "chunkDuration": float(plan.media_length),
         "pauseResumeIntervals": [
-            {"startTime": stamp(pause.begin), "duration": _number(pause.length)} for pause in plan.pauses
+            {"startTime": stamp(pause.begin), "duration": float(pause.length)} for pause in plan.pauses
         ],
         "recordingInfo": info,
         "participants": [
@@ -87,8 +87,3 @@ def metadata_file(
         ],
     }
     return json.dumps(document, indent=2, ensure_ascii=False).replace("\n", "\r\n").encode()
-
-
-def _number(milliseconds: int) -> int | float:
-    """Durations come as whole numbers and as fractions; odd ones are written as fractions here so that both occur."""
-    return milliseconds if milliseconds % 2 == 0 else float(milliseconds)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from local.acs.forms import AnnouncementForm
+from local.acs.media_types import FormatType
 
 #: The key of the emulated resource when none is given. It opens nothing but this emulator.
 DEFAULT_ACCESS_KEY = "YWNzLWVtdWxhdG9yLWFjY2Vzcy1rZXktbm90LWEtc2VjcmV0LTAwMDE="
@@ -18,6 +19,7 @@ class CallbackOrder(StrEnum):
     NORMAL = "normal"
     REVERSED = "reversed"
     DOUBLED = "doubled"
+    LOST = "lost"
 
 
 @dataclass(slots=True)
@@ -41,7 +43,9 @@ class AcsOptions:
     chunk_duration
         Recorded seconds after which a new chunk begins. The service takes four hours.
     activation_delay
-        Seconds between the start of a recording and its state `active`.
+        Seconds between the start of a recording and its state `active`; 0.067 to 0.14 are recorded.
+    start_without_types
+        Format of a recording that was started without types: mp3 as recorded in 2025, or mp4 as documented.
     finalize_delay
         Seconds between the end of a recording and the event about its files.
     retention
@@ -50,8 +54,14 @@ class AcsOptions:
         Pictures a second in mp4: 16, or 8 as in 2021.
     one_recording_per_call
         Refuse a second recording in a call that is being recorded.
+    second_start_status
+        Status of that refusal: 400 as recorded in 2021, or 409.
+    closing_callback
+        Call back `inactive` after a stop or the call's end; the service is not known to.
+    stop_reason
+        `sessionEndReason` of the event after a stop through the API; what the service says there is not known.
     redirect_content
-        Answer GET of content with a redirect to the second origin.
+        Answer GET of content and metadata with a redirect to the second origin.
     ignore_range
         Answer ranged GETs with 200 and the whole body.
     rate
@@ -78,11 +88,15 @@ class AcsOptions:
     topic: str | None = None
     topic_key: str | None = None
     chunk_duration: float = 4 * 3600.0
-    activation_delay: float = 1.0
+    activation_delay: float = 0.1
+    start_without_types: FormatType = FormatType.MP3
     finalize_delay: float = 2.0
     retention: float = 24 * 3600.0
     frame_rate: int = 16
     one_recording_per_call: bool = True
+    second_start_status: int = 400
+    closing_callback: bool = False
+    stop_reason: str = "InitiatorLeft"
     redirect_content: bool = False
     ignore_range: bool = False
     rate: float | None = None
@@ -100,6 +114,10 @@ class AcsOptions:
             raise ValueError(f"chunk_duration must be at least one second, not {self.chunk_duration}")
         if self.frame_rate not in (8, 16):
             raise ValueError(f"frame_rate must be 8 or 16, not {self.frame_rate}")
+        if self.start_without_types not in (FormatType.MP3, FormatType.MP4):
+            raise ValueError(f"start_without_types must be mp3 or mp4, not {self.start_without_types}")
+        if self.second_start_status not in (400, 409):
+            raise ValueError(f"second_start_status must be 400 or 409, not {self.second_start_status}")
 
     @property
     def azure_id(self) -> str:

@@ -6,10 +6,12 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from local.acs.calls import RecordingKind
 from local.acs.chunks import Span
 from local.acs.forms import AnnouncementForm, CamelModel
+from local.acs.media_types import ChannelType, ContentType, FormatType  # noqa: TC001 - likewise
 from local.acs.options import CallbackOrder  # noqa: TC001 - pydantic reads the annotation when the class is made
-from local.acs.recordings import ChannelType, ContentType, FormatType, RecordingOptions
+from local.acs.recordings import RecordingOptions
 from local.acs.service import CALL_ENDED, FinishedRecording
 from local.acs.startrequest import combination
 
@@ -22,6 +24,7 @@ class NewCall(CamelModel):
     participants: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     group_call_id: str | None = None
     room_id: str | None = None
+    recording_kind: RecordingKind = RecordingKind.ACS
 
 
 class NewParticipant(CamelModel):
@@ -89,6 +92,17 @@ class NewRecording(CamelModel):
             session_end_reason=self.session_end_reason,
             swap_types=swap_types,
         )
+
+
+class Reissue(CamelModel):
+    """Body of POST /control/recordings/{recordingId}/chunks/{index}/reissue.
+
+    `size_bytes` is the exact size of the new document's file; that of the chunk's own document by default.
+    """
+
+    size_bytes: Annotated[int, Field(ge=1)] | None = None
+    announce: bool = True
+    form: AnnouncementForm | None = None
 
 
 class ClockChange(CamelModel):

@@ -5,54 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from local.acs import identifiers
-from local.acs.chunks import ChunkPlan, Span, recorded_spans
+from local.acs.chunks import Span, recorded_spans
+from local.acs.media_types import MAX_CHANNELS, ChannelType, ContentType, FormatType
 from local.acs.timestamps import stamp
+from local.acs.versions import LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.acs.bodies import Body
     from local.acs.calls import Call
-
-#: The service puts at most five participants on channels of their own.
-MAX_CHANNELS = 5
-
-
-class ContentType(StrEnum):
-    """What is recorded."""
-
-    AUDIO = "audio"
-    AUDIO_VIDEO = "audioVideo"
-
-
-class ChannelType(StrEnum):
-    """Everybody in one channel, or each in their own."""
-
-    MIXED = "mixed"
-    UNMIXED = "unmixed"
-
-
-class FormatType(StrEnum):
-    """Container of the file."""
-
-    WAV = "wav"
-    MP3 = "mp3"
-    MP4 = "mp4"
-
-
-#: The combinations that the service records; all others are refused.
-COMBINATIONS = (
-    (ContentType.AUDIO_VIDEO, ChannelType.MIXED, FormatType.MP4),
-    (ContentType.AUDIO, ChannelType.MIXED, FormatType.MP3),
-    (ContentType.AUDIO, ChannelType.MIXED, FormatType.WAV),
-    (ContentType.AUDIO, ChannelType.UNMIXED, FormatType.WAV),
-)
+    from local.acs.documents import Chunk
 
 
 class Phase(StrEnum):
-    """Where a recording is in its life, told more finely than the service tells it."""
+    """Where a recording is in its life, in finer steps than the service reports."""
 
     STARTING = "starting"
     ACTIVE = "active"
@@ -68,6 +37,7 @@ class Processing(StrEnum):
     RUNNING = "running"
     READY = "ready"
     NOTHING_RECORDED = "nothing-recorded"
+    DELIVERED_ELSEWHERE = "delivered-elsewhere"
     FAILED = "failed"
 
 
@@ -83,6 +53,7 @@ class RecordingOptions:
     affinity: tuple[tuple[int, str], ...] = ()
     callback_uri: str | None = None
     external_storage: dict[str, Any] | None = None
+    api_version: str = LATEST
 
     def as_json(self) -> dict[str, Any]:
         """Return the options under their names of the REST API."""
@@ -99,32 +70,15 @@ class RecordingOptions:
 
 
 @dataclass(slots=True)
-class Chunk:
-    """A stored file with its metadata, and what the control routes tell about it."""
-
-    plan: ChunkPlan
-    document_id: str
-    content: Body
-    content_sha256: str
-    metadata: bytes
-    metadata_sha256: str
-    participants: list[tuple[str, int | None]]
-    channels: int
-    available: int
-    expires: int
-    deleted: bool = False
-
-    @property
-    def end_reason(self) -> str:
-        """Why the chunk ended where it did."""
-        return "SessionEnded" if self.plan.last else "ChunkMaximumSizeExceeded"
-
-
-@dataclass(slots=True)
 class Recording:
-    """One recording. Times are ms since the epoch; `pauses` may hold one that is still open at the end."""
+    """One recording. Times are ms since the epoch; `pauses` may hold one that is still open at the end.
+
+    `endpoint_id` is the PlatformEndpointId within its id, and the callConnectionId in its state callbacks: that of the
+    call where the recording was started by it, else one of the recording's own.
+    """
 
     recording_id: str
+    endpoint_id: str
     call: Call
     options: RecordingOptions
     started: int
@@ -136,6 +90,7 @@ class Recording:
     processing: Processing = Processing.NONE
     problem: str | None = None
     chunks: list[Chunk] = field(default_factory=list)
+    reissued: list[Chunk] = field(default_factory=list)
     events_sent: int = 0
 
     def phase(self, now: int) -> Phase:
@@ -149,7 +104,7 @@ class Recording:
         return Phase.ACTIVE if now >= self.active_from else Phase.STARTING
 
     def state(self, now: int) -> str:
-        """Return the state as the service tells it: `inactive` for paused as well as for not yet started."""
+        """Return the state as the service reports it: `inactive` for paused as well as for not yet started."""
         return "active" if self.phase(now) is Phase.ACTIVE else "inactive"
 
     def pause(self, now: int) -> bool:
@@ -205,6 +160,7 @@ class Recording:
             "callId": self.call.call_id,
             "callConnectionId": self.call.call_connection_id,
             "serverCallId": self.call.server_call_id,
+            "recordingKind": self.call.recording_kind,
             "state": self.phase(now),
             "recordingState": self.state(now),
             "startTime": stamp(self.started),
@@ -222,41 +178,10 @@ class Recording:
             ],
             "processing": self.processing,
             "problem": self.problem,
-            "chunks": [_chunk_json(chunk, base_url, now) for chunk in self.chunks],
+            "chunks": [chunk.as_json(base_url, now) for chunk in self.chunks],
+            "reissued": [chunk.as_json(base_url, now) for chunk in self.reissued],
             "eventsSent": self.events_sent,
         }
-
-
-def locations(document_id: str, base_url: str) -> dict[str, str]:
-    """Return the three addresses of a stored object."""
-    root = f"{base_url}/v1/objects/{document_id}"
-    return {
-        "contentLocation": f"{root}/content/video",
-        "metadataLocation": f"{root}/content/acsmetadata",
-        "deleteLocation": root,
-    }
-
-
-def _chunk_json(chunk: Chunk, base_url: str, now: int) -> dict[str, Any]:
-    return {
-        "documentId": chunk.document_id,
-        "index": chunk.plan.index,
-        "startTime": stamp(chunk.plan.begin),
-        "durationMs": chunk.plan.media_length,
-        "endReason": chunk.end_reason,
-        "contentLength": chunk.content.length,
-        "sha256": chunk.content_sha256,
-        "metadataSha256": chunk.metadata_sha256,
-        "participants": [
-            {"participantId": raw_id} if channel is None else {"participantId": raw_id, "channel": channel}
-            for raw_id, channel in chunk.participants
-        ],
-        **locations(chunk.document_id, base_url),
-        "availableTime": stamp(chunk.available),
-        "expiryTime": stamp(chunk.expires),
-        "expired": now >= chunk.expires,
-        "deleted": chunk.deleted,
-    }
 
 
 class RecordingNotFoundError(Exception):
@@ -274,18 +199,23 @@ class Recordings:
     def __iter__(self) -> Iterator[Recording]:
         return iter(self._by_id.values())
 
-    def start(self, call: Call, options: RecordingOptions, now: int, active_from: int) -> Recording:
-        """Begin to record a call at `now`."""
-        recording = Recording(identifiers.recording_id(), call, options, started=now, active_from=active_from)
+    def start(
+        self, call: Call, options: RecordingOptions, now: int, active_from: int, *, by_connection: bool = False
+    ) -> Recording:
+        """Begin to record a call at `now`; `by_connection` says that the client named it by its callConnectionId."""
+        endpoint_id = call.call_connection_id if by_connection else str(uuid4())
+        recording = Recording(
+            identifiers.recording_id(endpoint_id), endpoint_id, call, options, started=now, active_from=active_from
+        )
         if options.pause_on_start:
             recording.pauses.append((now, None))
         self._by_id[recording.recording_id] = recording
         return recording
 
     def get(self, recording_id: str) -> Recording:
-        """Return a recording, ended or not; raises RecordingNotFoundError."""
+        """Return a recording, ended or not, by its id with or without padding; raises RecordingNotFoundError."""
         try:
-            return self._by_id[recording_id]
+            return self._by_id[recording_id.rstrip("=")]
         except KeyError:
             raise RecordingNotFoundError(f"There is no recording with recordingId {recording_id}.") from None
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local.acs.faults import Mischief, Target
+    from local.acs.faults import Target
+    from local.acs.ordered import Mischief
     from local.acs.signatures import Scheme
 
 _LENGTH = 20_000

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from local.acs.api import RecordingApi
+from local.acs.clock import EmulatedClock
 from local.acs.control import Control
-from local.acs.faults import FaultOrder, Faults
-from local.acs.gate import Gate, add_service_headers
+from local.acs.errors import AcsEmulatorError
+from local.acs.faults import FaultOrder
+from local.acs.gate import Gate
+from local.acs.headers import add_service_headers
 from local.acs.objects import ObjectRoutes
 from local.acs.options import AcsOptions
+from local.acs.ordered import Faults
 from local.acs.requests import RequestLog
 from local.acs.service import RecordingService
 from local.acs.signatures import Verifier
-from local.clock import Clock
-from local.problems import LocalProblem
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from local.acs.clock import Clock
 
 __all__ = ["AcsEmulator", "AcsOptions"]
 
@@ -42,13 +46,13 @@ class AcsEmulator:
 
     Raises
     ------
-    LocalProblem
+    AcsEmulatorError
         On entering, when a port is taken.
     """
 
     def __init__(self, options: AcsOptions | None = None, *, clock: Clock | None = None) -> None:
         self.options = options or AcsOptions()
-        self.clock = clock or Clock()
+        self.clock = clock or EmulatedClock()
         self.log = RequestLog()
         self.faults = Faults(self.clock)
         self._verifier = Verifier(self.options.access_key, accept_any_token=self.options.accept_any_token)
@@ -106,7 +110,7 @@ class AcsEmulator:
         first = _listener(options.host, options.port, "--port")
         try:
             second = _listener(options.host, options.second_port, "--second-port")
-        except LocalProblem:
+        except AcsEmulatorError:
             first.close()
             raise
         self._authority = _authority(options.host, first)
@@ -160,7 +164,7 @@ def _listener(host: str, port: int, option: str) -> socket.socket:
         listener.listen(512)
     except OSError as exc:
         listener.close()
-        raise LocalProblem(
+        raise AcsEmulatorError(
             f"The ACS emulator cannot listen on {host}:{port} ({exc.strerror}): "
             f"free that port or choose another with {option}."
         ) from exc

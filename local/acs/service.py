@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from local.acs import callbacks, identifiers
-from local.acs.calls import Call, Calls
-from local.acs.chunks import ChunkPlan, Span, even_lengths, recorded_spans, split
+from local.acs import callbacks
+from local.acs.calls import Call, Calls, RecordingKind
+from local.acs.chunks import Span, even_lengths, recorded_spans, split
 from local.acs.events import Event, EventFactory
-from local.acs.media import MediaSpec
-from local.acs.metadata import metadata_file
+from local.acs.options import CallbackOrder
+from local.acs.production import Production
 from local.acs.publisher import Publisher
-from local.acs.recordings import (
-    MAX_CHANNELS,
-    ChannelType,
-    Chunk,
-    Processing,
-    Recording,
-    RecordingOptions,
-    Recordings,
-)
-from local.acs.store import MediaStore
+from local.acs.recordings import Processing, Recording, RecordingOptions, Recordings
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
+    from local.acs.clock import Clock
+    from local.acs.documents import Chunk
     from local.acs.forms import AnnouncementForm
     from local.acs.options import AcsOptions
-    from local.clock import Clock
 
 _LOG = logging.getLogger(__name__)
 
 CALL_ENDED = "CallEnded"
-#: What is told as the reason when a recording is stopped through the API.
-STOPPED = "InitiatorLeft"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +70,7 @@ class RecordingService:
         self.publisher = Publisher(options.topic, options.topic_key, options.publish_patience)
         self._events = EventFactory(options.azure_id, base_url)
         self._callbacks = callbacks.CallbackSender()
-        self._store = MediaStore(options.media_dir)
+        self._production = Production(options, self.resource_id, self.recordings, self.now)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def now(self) -> int:
@@ -90,7 +79,7 @@ class RecordingService:
 
     def forget_old_media(self) -> None:
         """Delete generated media that has not been used for long."""
-        self._store.forget_old()
+        self._production.forget_old()
 
     async def close(self) -> None:
         """Stop everything that goes on in the background."""
@@ -99,14 +88,22 @@ class RecordingService:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.publisher.close()
         await self._callbacks.close()
-        self._store.close()
+        self._production.close()
 
     # Calls
 
-    def start_call(self, participants: Sequence[str], group_call_id: str | None, room_id: str | None) -> Call:
+    def start_call(
+        self,
+        participants: Sequence[str],
+        group_call_id: str | None,
+        room_id: str | None,
+        recording_kind: RecordingKind = RecordingKind.ACS,
+    ) -> Call:
         """Begin a call and publish that it began and who is in it."""
         now = self.now()
-        call = self.calls.start(now, participants, group_call_id=group_call_id, room_id=room_id)
+        call = self.calls.start(
+            now, participants, group_call_id=group_call_id, room_id=room_id, recording_kind=recording_kind
+        )
         added = [self._events.participant_added(call, participant, now) for participant in call.participants]
         self._publish([self._events.call_started(call), *added])
         return call
@@ -134,12 +131,23 @@ class RecordingService:
 
     # Recordings
 
-    def start_recording(self, call: Call, options: RecordingOptions, *, fails: bool = False) -> Recording:
-        """Begin to record; with `fails` the start is accepted and fails a moment later."""
+    def start_recording(
+        self, call: Call, options: RecordingOptions, *, by_connection: bool = False, fails: bool = False
+    ) -> Recording:
+        """Begin to record.
+
+        Parameters
+        ----------
+        call, options
+            What is recorded, and how.
+        by_connection
+            Whether the client named the call by its callConnectionId.
+        fails
+            Whether the start is accepted and fails a moment later.
+        """
         now = self.now()
-        recording = self.recordings.start(
-            call, options, now, active_from=now + round(self.options.activation_delay * 1000)
-        )
+        active_from = now + round(self.options.activation_delay * 1000)
+        recording = self.recordings.start(call, options, now, active_from, by_connection=by_connection)
         if fails or options.callback_uri is not None:
             self._spawn(self._begin(recording, fails=fails))
         return recording
@@ -147,16 +155,16 @@ class RecordingService:
     def pause(self, recording: Recording) -> None:
         """Pause a recording."""
         if recording.pause(self.now()):
-            self._tell_state(recording)
+            self._call_back(recording)
 
     def resume(self, recording: Recording) -> None:
         """Resume a recording."""
         if recording.resume(self.now()):
-            self._tell_state(recording)
+            self._call_back(recording)
 
     def stop(self, recording: Recording) -> None:
         """Stop a recording; its files follow by themselves."""
-        self._end(recording, self.now(), STOPPED)
+        self._end(recording, self.now(), self.options.stop_reason)
 
     async def make_recording(self, wanted: FinishedRecording) -> Recording:
         """Make a recording of a call that has just ended, files included.
@@ -177,7 +185,7 @@ class RecordingService:
         recording.pauses = [(pause.begin, pause.end) for pause in pauses]
         recording.end(end, wanted.session_end_reason)
         try:
-            await self._produce(recording, plans, size=wanted.size, swap_types=wanted.swap_types)
+            await self._production.produce(recording, plans, size=wanted.size, swap_types=wanted.swap_types)
         except ValueError:
             self.recordings.discard(recording)
             raise
@@ -187,13 +195,35 @@ class RecordingService:
         """Publish the events about a recording's files in a given form, after its delay."""
         if form.swap_types:
             for chunk in recording.chunks:
-                self._write_metadata(recording, chunk, swap_types=True)
+                self._production.write_metadata(recording, chunk, swap_types=True)
         self._spawn(self._announce(recording, form))
+
+    async def reissue(self, recording: Recording, index: int, size: int | None, form: AnnouncementForm | None) -> None:
+        """Store a chunk again under another document; announce that one alone, where a form is given.
+
+        Raises
+        ------
+        ValueError
+            When there is no such chunk, or media of `size` bytes cannot be made.
+        """
+        if not 0 <= index < len(recording.chunks):
+            raise ValueError(f"Recording {recording.recording_id} has {len(recording.chunks)} chunks and no {index}.")
+        chunk = await self._production.reissue(recording, index, size)
+        if form is not None:
+            self._spawn(self._announce(recording, form, [chunk]))
+
+    def result(self, recording: Recording) -> dict[str, Any]:
+        """Return what the service answers about a finished recording."""
+        return self._events.result(recording)
 
     def _end(self, recording: Recording, now: int, reason: str) -> None:
         recording.end(now, reason)
-        self._tell_state(recording)
-        self._spawn(self._finish(recording))
+        if self.options.closing_callback:
+            self._call_back(recording)
+        if recording.call.recording_kind is RecordingKind.ACS:
+            self._spawn(self._finish(recording))
+        else:
+            recording.processing = Processing.DELIVERED_ELSEWHERE
 
     async def _begin(self, recording: Recording, *, fails: bool) -> None:
         uri = recording.options.callback_uri
@@ -203,16 +233,20 @@ class RecordingService:
             if uri is not None:
                 await self._callbacks.send(uri, [callbacks.start_failed(recording, self.now())])
             return
+        if uri is None:
+            return
         waiting = callbacks.state_changed(recording, "inactive", self.now(), begun=False)
-        batch = [waiting]
-        if not recording.options.pause_on_start:
-            # Both are put in order together, so that a reversed order can be had; the service posts them 0.1 s apart.
-            await self.clock.sleep_until(recording.active_from / 1000)
-            batch.append(callbacks.state_changed(recording, "active", self.now(), begun=True))
-        if uri is not None:
-            await self._callbacks.send(uri, callbacks.arranged(batch, self.callback_order))
+        reversed_ = self.callback_order is CallbackOrder.REVERSED and not recording.options.pause_on_start
+        if not reversed_:
+            await self._callbacks.send(uri, callbacks.arranged([waiting], self.callback_order))
+        if recording.options.pause_on_start:
+            return
+        await self.clock.sleep_until(recording.active_from / 1000)
+        active = callbacks.state_changed(recording, "active", self.now(), begun=True)
+        events = [active, waiting] if reversed_ else callbacks.arranged([active], self.callback_order)
+        await self._callbacks.send(uri, events)
 
-    def _tell_state(self, recording: Recording) -> None:
+    def _call_back(self, recording: Recording) -> None:
         uri = recording.options.callback_uri
         if uri is None:
             return
@@ -231,7 +265,7 @@ class RecordingService:
         form = self.announcement
         due = self.clock.time() + self.options.finalize_delay
         try:
-            await self._produce(recording, plans, swap_types=form.swap_types)
+            await self._production.produce(recording, plans, swap_types=form.swap_types)
         except (ValueError, OSError) as exc:
             recording.processing = Processing.FAILED
             recording.problem = str(exc)
@@ -239,69 +273,13 @@ class RecordingService:
         await self.clock.sleep_until(due)
         await self._announce(recording, form)
 
-    async def _announce(self, recording: Recording, form: AnnouncementForm) -> None:
+    async def _announce(
+        self, recording: Recording, form: AnnouncementForm, chunks: Sequence[Chunk] | None = None
+    ) -> None:
         if form.delay_seconds:
             await self.clock.sleep(form.delay_seconds)
-        recording.events_sent += await self.publisher.publish(self._events.files_available(recording, form, self.now()))
-
-    async def _produce(
-        self, recording: Recording, plans: Sequence[ChunkPlan], *, size: int | None = None, swap_types: bool = False
-    ) -> None:
-        recording.processing = Processing.RUNNING
-        options = recording.options
-        on_channel = recording.channels() if options.channel_type is ChannelType.UNMIXED else {}
-        channels = max(on_channel.values(), default=0) + 1
-
-        async def made(plan: ChunkPlan) -> Chunk:
-            heard = recording.call.heard(plan.begin, plan.end)
-            origin = recording.call.started
-            spec = MediaSpec(
-                format=options.format,
-                spans=tuple(Span(span.begin - origin, span.end - origin) for span in plan.recorded),
-                channels=channels,
-                voices=max(min(len(heard), MAX_CHANNELS), 1) if channels == 1 else channels,
-                frame_rate=self.options.frame_rate,
-                title=f"call {recording.call.call_id}",
-                lines=tuple(heard[:MAX_CHANNELS]),
-            )
-            document_id = identifiers.document_id()
-            content, digest = await self._store.body(spec, document_id, size)
-            chunk = Chunk(
-                plan=plan,
-                document_id=document_id,
-                content=content,
-                content_sha256=digest,
-                metadata=b"",
-                metadata_sha256="",
-                participants=[(raw_id, on_channel.get(raw_id)) for raw_id in heard],
-                channels=channels,
-                available=0,
-                expires=0,
-            )
-            self._write_metadata(recording, chunk, swap_types=swap_types)
-            return chunk
-
-        chunks = await asyncio.gather(*(made(plan) for plan in plans))
-        now = self.now()
-        for chunk in chunks:
-            chunk.available, chunk.expires = now, now + round(self.options.retention * 1000)
-            self.recordings.store(chunk)
-        recording.chunks = list(chunks)
-        recording.processing = Processing.READY
-
-    def _write_metadata(self, recording: Recording, chunk: Chunk, *, swap_types: bool) -> None:
-        chunk.metadata = metadata_file(
-            resource_id=self.resource_id,
-            call_id=recording.call.call_id,
-            document_id=chunk.document_id,
-            plan=chunk.plan,
-            options=recording.options,
-            channels=chunk.channels,
-            frame_rate=self.options.frame_rate,
-            participants=chunk.participants,
-            swap_types=swap_types,
-        )
-        chunk.metadata_sha256 = hashlib.sha256(chunk.metadata).hexdigest()
+        events = self._events.files_available(recording, form, self.now(), chunks=chunks)
+        recording.events_sent += await self.publisher.publish(events)
 
     # In the background
 

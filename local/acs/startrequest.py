@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from local.acs.recordings import COMBINATIONS, MAX_CHANNELS, ChannelType, ContentType, FormatType, RecordingOptions
+from local.acs.media_types import COMBINATIONS, MAX_CHANNELS, ChannelType, ContentType, FormatType
+from local.acs.recordings import RecordingOptions
+from local.acs.versions import has_storage
 
 if TYPE_CHECKING:
     from enum import StrEnum
@@ -26,13 +27,6 @@ def _any_case(enum: type[StrEnum]) -> BeforeValidator:
     return BeforeValidator(lambda value: known.get(value.lower(), value) if isinstance(value, str) else value)
 
 
-def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http or https address")
-    return value
-
-
 class _ServiceModel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
@@ -40,24 +34,22 @@ class _ServiceModel(BaseModel):
 class Locator(_ServiceModel):
     """Names a call by one of its ids."""
 
-    kind: str = "serverCallLocator"
+    kind: str | None = None
     server_call_id: str | None = None
     group_call_id: str | None = None
     room_id: str | None = None
 
     def found(self) -> tuple[str, str]:
-        """Return the locator's kind and its id; raises InvalidStartError."""
+        """Return the locator's kind and its id, empty where it holds none; raises InvalidStartError."""
         ids = {
             "serverCallLocator": self.server_call_id,
             "groupCallLocator": self.group_call_id,
             "roomCallLocator": self.room_id,
         }
-        if self.kind not in ids:
-            raise InvalidStartError(f"callLocator.kind must be one of {', '.join(ids)}, not {self.kind}.")
-        value = ids[self.kind]
-        if not value:
-            raise InvalidStartError(f"A callLocator of kind {self.kind} needs the id of its kind.")
-        return self.kind, value
+        kind = self.kind or next((name for name, value in ids.items() if value), "serverCallLocator")
+        if kind not in ids:
+            raise InvalidStartError(f"callLocator.kind must be one of {', '.join(ids)}, not {kind}.")
+        return kind, ids[kind] or ""
 
 
 class Identifier(_ServiceModel):
@@ -90,7 +82,7 @@ class StartRequest(_ServiceModel):
 
     call_locator: Locator | None = None
     call_connection_id: str | None = None
-    recording_state_callback_uri: Annotated[str, AfterValidator(_web_address)] | None = None
+    recording_state_callback_uri: str | None = None
     recording_content_type: Annotated[ContentType, _any_case(ContentType)] | None = None
     recording_channel_type: Annotated[ChannelType, _any_case(ChannelType)] | None = None
     recording_format_type: Annotated[FormatType, _any_case(FormatType)] | None = None
@@ -109,10 +101,20 @@ class StartRequest(_ServiceModel):
 
 
 def combination(
-    content: ContentType | None, channel: ChannelType | None, media_format: FormatType | None
+    content: ContentType | None,
+    channel: ChannelType | None,
+    media_format: FormatType | None,
+    *,
+    preferred: FormatType = FormatType.MP4,
 ) -> tuple[ContentType, ChannelType, FormatType]:
-    """Return the first valid combination that agrees with what was given; raises InvalidStartError."""
-    for valid in COMBINATIONS:
+    """Return a valid combination that agrees with what was given, one in the `preferred` format if there is one.
+
+    Raises
+    ------
+    InvalidStartError
+        When there is none.
+    """
+    for valid in sorted(COMBINATIONS, key=lambda known: known[2] is not preferred):
         if all(given in (None, value) for given, value in zip((content, channel, media_format), valid, strict=True)):
             return valid
     asked = "/".join(str(given or "any") for given in (content, channel, media_format))
@@ -122,13 +124,17 @@ def combination(
     )
 
 
-def recording_options(request: StartRequest, *, with_storage: bool) -> RecordingOptions:
+def recording_options(
+    request: StartRequest, version: str, *, preferred: FormatType = FormatType.MP3
+) -> RecordingOptions:
     """Return what is to be recorded.
 
     Parameters
     ----------
-    with_storage
-        Whether the API version knows pauseOnStart and externalStorage; older ones ignore them.
+    version
+        The api-version; those before 2024 ignore pauseOnStart and externalStorage.
+    preferred
+        The format where none was asked for.
 
     Raises
     ------
@@ -136,13 +142,17 @@ def recording_options(request: StartRequest, *, with_storage: bool) -> Recording
         When the request asks for what cannot be recorded.
     """
     content, channel, media_format = combination(
-        request.recording_content_type, request.recording_channel_type, request.recording_format_type
+        request.recording_content_type,
+        request.recording_channel_type,
+        request.recording_format_type,
+        preferred=preferred,
     )
+    with_storage = has_storage(version)
     ordering = tuple(identifier.value() for identifier in request.audio_channel_participant_ordering or ())
     affinity = tuple((entry.channel, entry.participant.value()) for entry in request.channel_affinity or ())
-    if (ordering or affinity) and channel is not ChannelType.UNMIXED:
+    if (ordering or affinity) and request.recording_channel_type is ChannelType.MIXED:
         raise InvalidStartError(
-            "audioChannelParticipantOrdering and channelAffinity need recordingChannelType unmixed."
+            "audioChannelParticipantOrdering and channelAffinity do not go with recordingChannelType mixed."
         )
     if len({number for number, _ in affinity}) < len(affinity):
         raise InvalidStartError("channelAffinity names a channel twice.")
@@ -155,6 +165,7 @@ def recording_options(request: StartRequest, *, with_storage: bool) -> Recording
         affinity=affinity,
         callback_uri=request.recording_state_callback_uri,
         external_storage=_storage(request.external_storage) if with_storage else None,
+        api_version=version,
     )
 
 

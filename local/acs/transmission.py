@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from local.acs.faults import Framing
+
 if TYPE_CHECKING:
     from aiohttp import web
 
@@ -41,6 +43,8 @@ class Manner:
         Send the rest after the stall.
     length_delta
         What is added to the true Content-Length.
+    framing
+        Send no Content-Length, and end after `stop_after` bytes as if that were the whole body.
     """
 
     rate: float | None = None
@@ -49,6 +53,13 @@ class Manner:
     reset: bool = False
     resume: bool = False
     length_delta: int = 0
+    framing: Framing | None = None
+
+
+def close_connection(request: web.Request) -> None:
+    """Close the connection, so that the client sees its end and no answer."""
+    if request.transport is not None:
+        request.transport.close()
 
 
 def reset_connection(request: web.Request) -> None:
@@ -66,6 +77,8 @@ def reset_connection(request: web.Request) -> None:
 
 async def send(request: web.Request, response: web.StreamResponse, body: Body, manner: Manner) -> web.StreamResponse:
     """Send `body` as the body of a response whose status and headers are set; returns the response."""
+    if manner.framing is not None:
+        return await _send_without_length(request, response, body.part(0, manner.stop_after or 0), manner.framing)
     promised = max(body.length + manner.length_delta, 0)
     response.content_length = promised
     stop = min(body.length, promised, body.length if manner.stop_after is None else manner.stop_after)
@@ -88,6 +101,27 @@ async def send(request: web.Request, response: web.StreamResponse, body: Body, m
         response.force_close()
         if request.transport is not None:
             request.transport.close()
+    return response
+
+
+async def _send_without_length(
+    request: web.Request, response: web.StreamResponse, body: Body, framing: Framing
+) -> web.StreamResponse:
+    if framing is Framing.CHUNKED:
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        for block in body.read():
+            await response.write(block)
+        return response
+    # aiohttp gives every HTTP/1.1 response a length or chunks; a body that ends with the connection is written by hand.
+    transport = request.transport
+    if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
+        lines = [f"HTTP/1.1 {response.status} {response.reason}", "Connection: close"]
+        lines += [f"{name}: {value}" for name, value in response.headers.items()]
+        transport.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        for block in body.read():
+            transport.write(block)
+        transport.close()
     return response
 
 

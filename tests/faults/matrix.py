@@ -25,7 +25,7 @@ from tests.faults.storage_proxy import StorageFault
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from local.acs.faults import Fault
+    from local.acs.ordered import Fault
     from local.eventgrid.faults import Fault as TopicFault
     from tests.faults.arena import Arena
 

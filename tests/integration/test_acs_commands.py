@@ -71,6 +71,46 @@ async def test_faults_are_ordered_listed_and_taken_back(running: Bench) -> None:
     assert (await asked(running, "fault", "clear"))["removed"] == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("503", "--burst", "2", "--gap", "3"), {"status": 503, "burst": 2, "gap": 3, "times": None}),
+        (("429", "--retry-after", "soon"), {"retryAfter": "soon"}),
+        (("429", "--retry-after", "90", "--retry-after-as-date"), {"retryAfter": 90, "retryAfterAsDate": True}),
+        (("400", "--locator", "roomCallLocator", "--code", "8501"), {"target": "start", "code": "8501"}),
+        (("html", "--encoding", "utf-16", "--content-type", "video/mp4"), {"encoding": "utf-16", "target": "content"}),
+        (("short", "--after-bytes", "9", "--framing", "close"), {"afterBytes": 9, "framing": "close"}),
+        (("grow", "--after-bytes", "9", "--delta", "5", "--times", "3"), {"delta": 5, "times": 3}),
+        (("json-error",), {"target": "metadata"}),
+        (("hang", "--target", "start", "--carried-out"), {"carriedOut": True}),
+        (("close", "--target", "start", "--carried-out"), {"carriedOut": True}),
+    ],
+)
+async def test_each_fault_is_ordered_by_command(
+    running: Bench, arguments: tuple[str, ...], expected: dict[str, Any]
+) -> None:
+    fault = await asked(running, "acs", "fault", "add", *arguments)
+    await asked(running, "fault", "clear")
+    assert expected.items() <= fault.items()
+
+
+async def test_the_form_of_events_to_come_is_set_by_command(running: Bench) -> None:
+    form = await asked(running, "fault", "events", "--lost", "1", "--duplicates", "2", "--new-ids", "--delay", "1h")
+    assert (form["lost"], form["duplicates"], form["newIds"], form["delaySeconds"]) == (1, 2, True, 3600)
+    assert (await asked(running, "fault", "events"))["lost"] == 0
+
+
+async def test_the_order_of_callbacks_is_set_by_command(running: Bench) -> None:
+    assert (await asked(running, "fault", "callbacks", "lost"))["order"] == "lost"
+    assert (await asked(running, "fault", "callbacks", "normal"))["order"] == "normal"
+
+
+async def test_a_chunk_is_reissued_by_command(running: Bench) -> None:
+    made = await asked(running, "record", "make", "--duration", "1s", "--content", "audio", "--no-announce")
+    again = await asked(running, "record", "reissue", made["recordingId"], "--size", "50000", "--no-announce")
+    assert [chunk["contentLength"] for chunk in again["reissued"]] == [50_000]
+
+
 async def test_the_clock_is_shown_sped_up_and_moved(running: Bench) -> None:
     before = await asked(running, "clock")
     after = await asked(running, "clock", "--rate", "2", "--advance", "24h")

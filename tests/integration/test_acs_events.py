@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.acs.recordings import ChannelType, ContentType, FormatType, RecordingOptions
+from local.acs.media_types import ChannelType, ContentType, FormatType
+from local.acs.recordings import RecordingOptions
 from local.ports import free_port
 from tests.integration.acs_fixtures import Bench, Receiver, bench, receiver
 
@@ -30,6 +31,10 @@ async def running(topic: Receiver, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def files(bodies: list[Any]) -> list[Any]:
     return [body[0] for body in bodies if body[0]["eventType"].endswith("RecordingFileStatusUpdated")]
+
+
+def _documents(events: list[Any]) -> list[list[str]]:
+    return [[c["documentId"] for c in event["data"]["recordingStorageInfo"]["recordingChunks"]] for event in events]
 
 
 async def test_a_call_is_told_from_its_beginning_to_its_end(running: Bench, topic: Receiver) -> None:
@@ -79,6 +84,8 @@ async def test_a_recording_made_through_the_api_is_announced_by_itself(running: 
         ({"subject": "call-recording", "omit": ["deleteLocation"]}, 1),
         ({"delivery": "per-chunk", "shuffle": True}, 3),
         ({"delivery": "per-chunk", "duplicates": 2}, 9),
+        ({"duplicates": 1, "newIds": True}, 2),
+        ({"omit": ["recordingId", "recordingStartTime"]}, 1),
     ],
 )
 async def test_files_are_announced_in_every_form(
@@ -88,7 +95,47 @@ async def test_files_are_announced_in_every_form(
     events = files(await topic.received(deliveries))
     documents = [c["documentId"] for event in events for c in event["data"]["recordingStorageInfo"]["recordingChunks"]]
     assert set(documents) == {chunk["documentId"] for chunk in made["chunks"]}
-    assert ("recordingId" in events[0]["data"]) == (form.get("payload") != "2021")
+    without_id = form.get("payload") == "2021" or "recordingId" in form.get("omit", ())
+    assert ("recordingId" in events[0]["data"]) is not without_id
+    assert ("recordingStartTime" in events[0]["data"]) is not ("recordingStartTime" in form.get("omit", ()))
+    ids = {event["id"] for event in events}
+    assert len(ids) == (deliveries if form.get("newIds") else len({tuple(sorted(d)) for d in _documents(events)}))
+
+
+async def test_an_event_is_lost(running: Bench, topic: Receiver) -> None:
+    made = await running.recording(
+        durationSeconds=1, chunks=2, contentType="audio", announce=True, form={"delivery": "per-chunk", "lost": 1}
+    )
+    await running.recording(durationSeconds=1, contentType="audio", announce=True, form={"lost": 1})
+    last = await running.recording(durationSeconds=1, contentType="audio", announce=True)
+    events = files(await topic.received(2))
+    assert sorted(_documents(events)) == sorted([[one["chunks"][-1]["documentId"]] for one in (made, last)])
+
+
+@pytest.mark.parametrize("size", [None, 60_000])
+async def test_a_chunk_is_announced_again_under_another_document(
+    running: Bench, topic: Receiver, size: int | None
+) -> None:
+    made = await running.recording(durationSeconds=1, chunks=2, contentType="audio")
+    path = f"recordings/{made['recordingId']}/chunks/1/reissue"
+    again = await running.control("POST", path, {"sizeBytes": size}, expect=201)
+    (event,) = files(await topic.received(1))
+    (announced,) = event["data"]["recordingStorageInfo"]["recordingChunks"]
+    (document,) = again["reissued"]
+    first = made["chunks"][1]
+    assert announced["index"] == 1
+    assert announced["documentId"] == document["documentId"] != first["documentId"]
+    assert document["contentLength"] == size or (size is None and document["sha256"] == first["sha256"])
+    for one in (first, document):
+        assert len((await running.fetch(one["contentLocation"])).body) == one["contentLength"]
+    metadata = json.loads((await running.fetch(document["metadataLocation"])).body)
+    assert metadata["chunkDocumentId"] == document["documentId"]
+
+
+async def test_a_chunk_that_is_not_there_cannot_be_announced_again(running: Bench) -> None:
+    made = await running.recording(durationSeconds=1, contentType="audio")
+    answer = await running.control("POST", f"recordings/{made['recordingId']}/chunks/1/reissue", {}, expect=400)
+    assert "has 1 chunks and no 1" in answer["error"]["message"]
 
 
 async def test_the_form_can_be_set_for_all_that_follows(running: Bench, topic: Receiver) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -241,13 +243,130 @@ async def test_a_deletion_is_redirected_to_the_second_origin(running: Bench) -> 
     assert (await running.truth(made["recordingId"]))["chunks"][0]["deleted"]
 
 
-async def test_an_operation_can_be_carried_out_though_its_answer_fails(running: Bench) -> None:
-    call = await running.control("POST", "calls", {}, expect=201)
+async def start(running: Bench, locator: dict[str, str], *, within: float = 10) -> tuple[int, Any]:
+    """Start a recording; returns status and decoded body."""
     url = f"{running.acs.endpoint}/calling/recordings?api-version=2024-09-15"
-    body = json.dumps({"callLocator": {"kind": "serverCallLocator", "serverCallId": call["serverCallId"]}}).encode()
-    await running.fault(kind="500", target="start", carriedOut=True)
+    body = json.dumps({"callLocator": locator}).encode()
     headers = sign("POST", url, running.host, running.acs.options.access_key, body)
-    async with running.session.post(url, data=body, headers=headers) as response:
-        assert response.status == 500
+    timeout = aiohttp.ClientTimeout(total=within)
+    async with running.session.post(url, data=body, headers=headers, timeout=timeout) as response:
+        return response.status, await response.json()
+
+
+async def recorded_calls(running: Bench) -> list[str]:
     recordings = (await running.control("GET", "recordings"))["recordings"]
-    assert call["serverCallId"] in {recording["serverCallId"] for recording in recordings}
+    return [recording["serverCallId"] for recording in recordings]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"kind": "500"}, {"kind": "html", "status": 400}, {"kind": "close"}, {"kind": "reset"}, {"kind": "hang"}],
+    ids=lambda fault: str(fault["kind"]),
+)
+async def test_a_start_is_carried_out_and_its_answer_lost(running: Bench, fault: dict[str, Any]) -> None:
+    call = await running.control("POST", "calls", {}, expect=201)
+    await running.fault(target="start", carriedOut=True, **fault)
+    with pytest.raises((aiohttp.ClientError, TimeoutError, AssertionError)):
+        status, _ = await start(
+            running, {"kind": "serverCallLocator", "serverCallId": call["serverCallId"]}, within=0.5
+        )
+        assert status == 200
+    assert (await recorded_calls(running)).count(call["serverCallId"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["close", "hang"])
+async def test_a_connection_is_accepted_and_never_answered(running: Bench, kind: str) -> None:
+    call = await running.control("POST", "calls", {}, expect=201)
+    await running.fault(kind=kind, target="start")
+    with pytest.raises((aiohttp.ClientError, TimeoutError)):
+        await start(running, {"kind": "serverCallLocator", "serverCallId": call["serverCallId"]}, within=0.5)
+    assert call["serverCallId"] not in await recorded_calls(running)
+
+
+async def test_a_connection_that_is_silent_for_a_while_ends_without_an_answer(running: Bench, chunk: Any) -> None:
+    await running.fault(kind="hang", target="content", stallSeconds=0.1, times=None)
+    begun = asyncio.get_running_loop().time()
+    with pytest.raises(aiohttp.ClientError):
+        await running.fetch(chunk["contentLocation"])
+    assert asyncio.get_running_loop().time() - begun >= 0.1
+
+
+async def test_a_start_by_room_is_refused_and_others_are_not(running: Bench) -> None:
+    await running.control("POST", "calls", {"roomId": "r", "groupCallId": "g"}, expect=201)
+    await running.fault(kind="400", locator="roomCallLocator", code="8501", message="No rooms.", times=None)
+    status, answer = await start(running, {"kind": "roomCallLocator", "roomId": "r"})
+    assert (status, answer["error"]) == (400, {"code": "8501", "message": "No rooms."})
+    assert (await start(running, {"kind": "groupCallLocator", "groupCallId": "g"}))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [({"retryAfter": 0}, "0"), ({"retryAfter": 86_400}, "86400"), ({"retryAfter": "soon"}, "soon")],
+)
+async def test_a_throttled_answer_has_any_retry_after(
+    running: Bench, chunk: Any, fields: dict[str, Any], expected: str
+) -> None:
+    await running.fault(kind="429", target="content", **fields)
+    answer = await running.fetch(chunk["contentLocation"])
+    assert (answer.status, answer.headers["Retry-After"]) == (429, expected)
+
+
+async def test_retry_after_can_be_a_date(running: Bench, chunk: Any) -> None:
+    await running.fault(kind="429", target="content", retryAfter=90, retryAfterAsDate=True)
+    answer = await running.fetch(chunk["contentLocation"])
+    ahead = parsedate_to_datetime(answer.headers["Retry-After"]) - datetime.now(UTC)
+    assert 60 < ahead.total_seconds() <= 90
+
+
+async def test_503_comes_in_bursts(running: Bench, chunk: Any) -> None:
+    await running.fault(kind="503", target="content", burst=2, gap=1)
+    statuses = [(await running.fetch(chunk["contentLocation"], wanted="bytes=0-0")).status for _ in range(6)]
+    assert statuses == [503, 503, 206, 503, 503, 206]
+
+
+async def test_a_file_grows_from_request_to_request(running: Bench, chunk: Any) -> None:
+    await running.fault(kind="grow", afterBytes=100, delta=50, times=3)
+    url = chunk["contentLocation"]
+    answers = [await running.fetch(url, wanted="bytes=0-9") for _ in range(2)]
+    assert [answer.headers["Content-Range"] for answer in answers] == ["bytes 0-9/100", "bytes 0-9/150"]
+    assert len((await running.fetch(url)).body) == 200
+    assert await good(running, chunk)
+
+
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+async def test_a_body_without_a_length_ends_short_and_looks_whole(running: Bench, chunk: Any, framing: str) -> None:
+    await running.fault(kind="short", afterBytes=70_000, framing=framing)
+    response, got, broken = await partial(running, chunk["contentLocation"])
+    assert (response.status, len(got), broken) == (200, 70_000, False)
+    assert "Content-Length" not in response.headers
+    assert ("Transfer-Encoding" in response.headers) is (framing == "chunked")
+    assert await good(running, chunk)
+
+
+async def test_a_short_body_can_come_without_any_sign_of_its_true_length(running: Bench, chunk: Any) -> None:
+    await running.fault(kind="ignore-range")
+    await running.fault(kind="short", afterBytes=10)
+    response, got, broken = await partial(running, chunk["contentLocation"])
+    assert (len(got), broken) == (10, False)
+    assert not {"Content-Length", "Content-Range"} & response.headers.keys()
+
+
+@pytest.mark.parametrize("content_type", ["text/html; charset=utf-16", "application/octet-stream"])
+async def test_a_page_in_utf_16_comes_in_place_of_media(running: Bench, chunk: Any, content_type: str) -> None:
+    await running.fault(kind="html", encoding="utf-16", contentType=content_type)
+    answer = await running.fetch(chunk["contentLocation"])
+    assert (answer.status, answer.headers["Content-Type"]) == (200, content_type)
+    assert answer.body.decode("utf-16").startswith("<!DOCTYPE html>")
+
+
+async def test_a_page_comes_in_place_of_metadata(running: Bench, chunk: Any) -> None:
+    await running.fault(kind="html", target="metadata", contentType="application/octet-stream")
+    assert (await running.fetch(chunk["metadataLocation"])).body.startswith(b"<!DOCTYPE html>")
+
+
+async def test_metadata_is_a_json_error_with_200(running: Bench, chunk: Any) -> None:
+    await running.fault(kind="json-error", code="9999", message="Internal error.")
+    answer = await running.fetch(chunk["metadataLocation"])
+    assert answer.status == 200
+    assert json.loads(answer.body) == {"error": {"code": "9999", "message": "Internal error."}}
+    assert "chunkDocumentId" in json.loads((await running.fetch(chunk["metadataLocation"])).body)

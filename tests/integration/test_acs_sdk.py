@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from azure.communication.callautomation import (
@@ -16,8 +20,10 @@ from azure.communication.callautomation import (
 from azure.communication.callautomation.aio import CallAutomationClient as AsyncClient
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+from yarl import URL
 
-from tests.integration.acs_fixtures import Bench, bench, receiver, sign
+from local.acs.media_types import FormatType
+from tests.integration.acs_fixtures import Answer, Bench, bench, receiver, sign
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,6 +53,22 @@ async def call(running: Bench) -> Any:
 
 async def state(client: AsyncClient, recording_id: str) -> str:
     return str((await client.get_recording_properties(recording_id)).recording_state)
+
+
+def by_server_call(call: Any) -> dict[str, Any]:
+    return {"callLocator": {"kind": "serverCallLocator", "serverCallId": call["serverCallId"]}}
+
+
+async def post(running: Bench, url: str, fields: dict[str, Any], headers: dict[str, str] | None = None) -> Answer:
+    body = json.dumps(fields).encode()
+    signed = sign("POST", url, running.host, running.acs.options.access_key, body)
+    signed |= {"Content-Type": "application/json", "x-ms-client-request-id": "mine", **(headers or {})}
+    async with running.session.post(URL(url, encoded=True), data=body, headers=signed) as response:
+        return Answer(response.status, dict(response.headers), await response.read())
+
+
+async def start(running: Bench, version: str, fields: dict[str, Any], headers: dict[str, str] | None = None) -> Answer:
+    return await post(running, f"{running.acs.endpoint}/calling/recordings?api-version={version}", fields, headers)
 
 
 async def test_the_async_client_records_a_call(running: Bench, client: AsyncClient, call: Any) -> None:
@@ -128,9 +150,17 @@ async def test_a_combination_that_cannot_be_recorded_is_refused(client: AsyncCli
     assert refused.value.status_code == 400
 
 
-async def test_a_call_that_nobody_made_is_not_found(client: AsyncClient) -> None:
-    with pytest.raises(ResourceNotFoundError, match="Call not found"):
-        await client.start_recording(server_call_id="bm9uZQ==")
+@pytest.mark.parametrize(
+    ("locator", "code"),
+    [
+        ({"server_call_id": "bm9uZQ=="}, "8527"),
+        ({"group_call_id": "6ba7b812-9dad-11d1-80b4-00c04fd430c8"}, "8501"),
+    ],
+)
+async def test_an_unknown_call_is_refused(client: Any, locator: dict[str, str], code: str) -> None:
+    with pytest.raises(HttpResponseError) as refused:
+        await client.start_recording(**locator)
+    assert (refused.value.status_code, refused.value.error.code) == (400, code)  # type: ignore[union-attr]  # azure-core
 
 
 async def test_a_call_that_has_ended_cannot_be_recorded(running: Bench, client: AsyncClient, call: Any) -> None:
@@ -142,9 +172,10 @@ async def test_a_call_that_has_ended_cannot_be_recorded(running: Bench, client: 
 
 async def test_a_call_is_recorded_once_at_a_time(client: AsyncClient, call: Any) -> None:
     started = await client.start_recording(server_call_id=call["serverCallId"])
-    with pytest.raises(HttpResponseError, match="already in progress"):
+    with pytest.raises(HttpResponseError, match="Only one recording of a given type") as refused:
         await client.start_recording(server_call_id=call["serverCallId"])
     await client.stop_recording(started.recording_id or "")
+    assert (refused.value.status_code, refused.value.error.code) == (400, "8553")  # type: ignore[union-attr]  # azure-core
 
 
 async def test_a_repeated_start_returns_the_first_recording(client: AsyncClient, call: Any) -> None:
@@ -160,21 +191,122 @@ async def test_a_repeated_start_returns_the_first_recording(client: AsyncClient,
     [
         ("2023-10-15", 200, None),
         ("2024-09-15", 200, "azureCommunicationServices"),
-        ("2026-03-12", 202, "azureCommunicationServices"),
+        ("2026-03-12", 200, "azureCommunicationServices"),
     ],
 )
 async def test_versions_of_the_api_differ(
     running: Bench, call: Any, version: str, status: int, kind: str | None
 ) -> None:
-    url = f"{running.acs.endpoint}/calling/recordings?api-version={version}"
-    body = f'{{"callLocator":{{"kind":"serverCallLocator","serverCallId":"{call["serverCallId"]}"}}}}'.encode()
-    headers = sign("POST", url, running.host, running.acs.options.access_key, body)
-    headers |= {"Content-Type": "application/json", "x-ms-client-request-id": "mine"}
-    async with running.session.post(url, data=body, headers=headers) as response:
-        answer = await response.json()
-        assert (response.status, answer.get("recordingKind")) == (status, kind)
-        assert response.headers["x-ms-client-request-id"] == "mine"
-        assert "MS-CV" in response.headers
+    answer = await start(running, version, by_server_call(call))
+    assert (answer.status, json.loads(answer.body).get("recordingKind")) == (status, kind)
+
+
+async def test_a_start_by_connection_is_accepted_and_one_by_locator_done(running: Bench, call: Any) -> None:
+    by_connection = await start(running, "2026-03-12", {"callConnectionId": call["callConnectionId"]})
+    other = await running.control("POST", "calls", {}, expect=201)
+    by_locator = await start(running, "2026-03-12", by_server_call(other))
+    assert (by_connection.status, by_locator.status) == (202, 200)
+
+
+@pytest.mark.parametrize(("option", "format_"), [("mp3", "mp3"), ("mp4", "mp4")])
+async def test_a_start_without_types_records_what_is_set(
+    running: Bench, call: Any, monkeypatch: pytest.MonkeyPatch, option: str, format_: str
+) -> None:
+    monkeypatch.setattr(running.acs.options, "start_without_types", FormatType(option))
+    answer = await start(running, "2026-03-12", by_server_call(call) | {"recordingFormatType": None})
+    truth = await running.truth(json.loads(answer.body)["recordingId"])
+    assert truth["options"]["recordingFormatType"] == format_
+
+
+async def test_affinity_needs_no_channel_type_and_nobody_in_the_call(running: Bench, call: Any) -> None:
+    who = {"rawId": "testId", "communicationUser": {"id": "testId"}}
+    body = by_server_call(call) | {"channelAffinity": [{"channel": 0, "participant": who}]}
+    assert (await start(running, "2026-03-12", body)).status == 200
+
+
+async def test_any_text_is_taken_for_a_callback_address(running: Bench, call: Any) -> None:
+    body = by_server_call(call) | {"recordingStateCallbackUri": "/not/absolute/uri"}
+    assert (await start(running, "2026-03-12", body)).status == 200
+
+
+async def test_answers_carry_the_service_s_headers(running: Bench, call: Any) -> None:
+    answer = await start(running, "2026-03-12", by_server_call(call), {"Repeatability-Request-ID": str(uuid4())})
+    assert answer.headers["Repeatability-Result"] == "accepted"
+    assert answer.headers["x-ms-client-request-id"] == "mine"
+    assert "2026-03-12" in answer.headers["api-supported-versions"].split(", ")
+    assert "x-ms-request-id" not in answer.headers
+    one = json.loads(answer.body)["recordingId"]
+    shown = await running.fetch(f"{running.acs.endpoint}/calling/recordings/{one}?api-version=2026-03-12")
+    assert shown.headers["X-Microsoft-Skype-Chain-ID"] == call["correlationId"]
+    assert answer.headers["X-Microsoft-Skype-Chain-ID"] != call["correlationId"]
+    assert "Repeatability-Result" not in shown.headers
+
+
+@pytest.mark.parametrize("version", ["2025-08-15-preview", "2024-09-01-preview"])
+async def test_the_result_of_a_stopped_recording_names_its_chunks(running: Bench, call: Any, version: str) -> None:
+    body = by_server_call(call) | {"recordingContentType": "audio"}
+    one = json.loads((await start(running, version, body)).body)["recordingId"]
+    result = f"{running.acs.endpoint}/calling/recordings/{one}/result?api-version={version}"
+    assert (await running.fetch(result)).status == 404
+    running.acs.clock.advance(5)
+    address = f"{running.acs.endpoint}/calling/recordings/{one}?api-version={version}"
+    assert (await running.fetch(address, method="DELETE")).status == 204
+    await running.finished(one)
+    answer = json.loads((await running.fetch(result)).body)
+    (chunk,) = answer["recordingStorageInfo"]["recordingChunks"]
+    assert answer["sessionEndReason"] == "SessionStillOngoing"
+    assert (await running.fetch(chunk["contentLocation"])).status == 200
+
+
+async def test_a_version_without_the_result_refuses_it(running: Bench) -> None:
+    url = f"{running.acs.endpoint}/calling/recordings/{UNKNOWN}/result?api-version=2026-03-12"
+    assert (await running.fetch(url)).status == 400
+
+
+async def test_a_missing_recording_is_named_as_the_target(running: Bench) -> None:
+    path = f"/calling/recordings/{UNKNOWN.rstrip('=')}"
+    answer = await running.fetch(f"{running.acs.endpoint}{path}?api-version=2026-03-12")
+    assert json.loads(answer.body) == {"error": {"code": "8522", "message": "Recording not found.", "target": path}}
+
+
+@pytest.mark.parametrize("kind", ["teams", "teamsCompliance"])
+async def test_a_recording_of_teams_is_never_announced(running: Bench, kind: str) -> None:
+    call = await running.control("POST", "calls", {"recordingKind": kind}, expect=201)
+    answer = json.loads((await start(running, "2026-03-12", by_server_call(call))).body)
+    assert answer["recordingKind"] == kind
+    running.acs.clock.advance(5)
+    await running.control("DELETE", f"calls/{call['callId']}")
+    truth = await running.truth(answer["recordingId"])
+    assert (truth["processing"], truth["chunks"], truth["eventsSent"]) == ("delivered-elsewhere", [], 0)
+
+
+@pytest.mark.parametrize("version", ["2021-11-15-preview", "2021-08-30-preview"])
+async def test_the_previews_of_2021_have_routes_and_answers_of_their_own(
+    running: Bench, call: Any, version: str
+) -> None:
+    base = f"{running.acs.endpoint}/calling/recordings"
+    body = by_server_call(call)
+    if version == "2021-08-30-preview":
+        base = f"{running.acs.endpoint}/calling/serverCalls/{quote(call['serverCallId'], safe='')}/recordings"
+        body = {}
+    started = await post(running, f"{base}?api-version={version}", body)
+    one = f"{base}/{json.loads(started.body)['recordingId']}"
+    assert (started.status, list(json.loads(started.body))) == (200, ["recordingId"])
+    paused = await post(running, f"{one}/:pause?api-version={version}", {})
+    shown = await running.fetch(f"{one}?api-version={version}")
+    assert (paused.status, json.loads(shown.body)) == (200, {"recordingState": "inactive"})
+    assert (await running.fetch(f"{one}?api-version={version}", method="DELETE")).status == 200
+    assert (await running.fetch(f"{one}?api-version={version}")).status == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["recordings/?api-version=2026-03-12", "serverCalls/x/recordings/?api-version=2021-08-30-preview"]
+)
+async def test_a_method_that_an_address_lacks_is_refused_with_those_it_has(running: Bench, path: str) -> None:
+    url = f"{running.acs.endpoint}/calling/{path}"
+    answer = await running.fetch(url, method="DELETE")
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+    assert json.loads(answer.body) == {"message": "The requested resource does not support http method 'DELETE'."}
 
 
 async def test_an_unknown_version_is_refused_with_the_known_ones(running: Bench) -> None:
@@ -212,16 +344,58 @@ async def test_states_are_called_back_in_every_order(
         )
         running.acs.clock.advance(1)
         bodies = await hook.received(len(expected))
-        events = [body[0] for body in bodies[: len(expected)]]
         await client.stop_recording(started.recording_id or "")
-        stops = 2 if order == "doubled" else 1
-        last = (await hook.received(len(expected) + stops))[-1][0]
     await running.control("PUT", "callbacks", {"order": "normal"})
+    events = [body[0] for body in bodies]
     short = [f"{event['data']['state']} {event['data']['startDateTime'][:4]}" for event in events]
     assert [text if text.endswith("0001") else text[:-2] for text in short] == expected
-    assert last["data"]["state"] == "inactive"
-    assert events[0]["type"] == "Microsoft.Communication.RecordingStateChanged"
     assert {event["data"]["serverCallId"] for event in events} == {call["serverCallId"]}
+
+
+async def test_a_state_is_called_back_as_the_service_writes_it(running: Bench, call: Any) -> None:
+    async with receiver() as hook:
+        body = by_server_call(call) | {"recordingStateCallbackUri": f" {hook.url}"}
+        one = json.loads((await start(running, "2026-03-12", body)).body)["recordingId"]
+        running.acs.clock.advance(1)
+        event = (await hook.received(2))[1][0]
+    assert event["source"] == event["subject"]
+    assert event["source"] == f"calling/recordings/{call['serverCallId']}/{one}/RecordingStateChanged"
+    data = event["data"]
+    assert event["type"] == data["publicEventType"] == "Microsoft.Communication.RecordingStateChanged"
+    assert data["resultInformation"] == {"code": 200, "subCode": 0, "message": ""}
+    assert data["version"] == "2026-03-12"
+    assert data["callConnectionId"] != call["callConnectionId"]
+    for time in (event["time"], data["startDateTime"]):
+        assert time.endswith("+00:00")
+        assert not time.removesuffix("+00:00").endswith("0") or "." not in time
+        assert datetime.fromisoformat(time)
+
+
+async def test_active_follows_inactive_after_about_a_tenth_of_a_second(running: Bench, call: Any) -> None:
+    async with receiver() as hook:
+        await start(running, "2026-03-12", by_server_call(call) | {"recordingStateCallbackUri": hook.url})
+        first, second = [datetime.fromisoformat(body[0]["time"]) for body in await hook.received(2)]
+    assert (second - first).total_seconds() >= 0.06
+
+
+@pytest.mark.parametrize(
+    ("closing", "states"), [(False, ["inactive", "active"]), (True, ["inactive", "active", "inactive"])]
+)
+async def test_a_stop_is_called_back_only_where_that_is_set(
+    running: Bench, call: Any, monkeypatch: pytest.MonkeyPatch, closing: bool, states: list[str]
+) -> None:
+    monkeypatch.setattr(running.acs.options, "closing_callback", closing)
+    async with receiver() as hook:
+        body = by_server_call(call) | {"recordingStateCallbackUri": hook.url, "recordingContentType": "audio"}
+        one = json.loads((await start(running, "2026-03-12", body)).body)["recordingId"]
+        running.acs.clock.advance(1)
+        await hook.received(2)
+        url = f"{running.acs.endpoint}/calling/recordings/{one}?api-version=2026-03-12"
+        await running.fetch(url, method="DELETE")
+        # The files are made after the callback is sent: with them there, nothing more comes.
+        await running.finished(one)
+        await hook.received(len(states))
+        assert [body[0]["data"]["state"] for body in hook.bodies] == states
 
 
 async def test_a_start_that_fails_later_is_called_back_and_gone(running: Bench, client: AsyncClient, call: Any) -> None:

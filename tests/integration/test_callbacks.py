@@ -99,14 +99,14 @@ async def test_what_the_service_reports_is_noted_once_in_the_order_it_happened(
     try:
         recording = await start(app, acs_control)
         await reported(ledger, recording, Operation.REPORTED_ACTIVE, Operation.REPORTED_INACTIVE)
-        await app.post(f"recordings/{quote(recording, safe='')}/stop")
+        await app.post(f"recordings/{quote(recording, safe='')}/pause")
 
-        async def ended() -> Facts | None:
+        async def paused() -> Facts | None:
             facts = await ledger.read(safe_name(recording))
             inactive = [entry for entry in facts.transitions if entry.operation is Operation.REPORTED_INACTIVE]
             return facts if len(inactive) == 2 else None
 
-        facts = await eventually(ended, within=20)
+        facts = await eventually(paused, within=20)
     finally:
         await acs_control.put("callbacks", json={"order": "normal"})
     assert [

@@ -88,5 +88,5 @@ async def test_schemathesis_finds_no_server_error_and_no_answer_outside_the_docu
             process.kill()
             await process.wait()
     assert process.returncode == 0, output.decode()
-    begun = [record for record in stack.acs.log.all() if record.target == "start" and record.status == 202]
+    begun = [record for record in stack.acs.log.all() if record.target == "start" and record.status in {200, 202}]
     assert len(begun) > 3, "hardly any start got through to the service"

@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from local.acs.errors import AcsEmulatorError
 from local.eventgrid.errors import StartError
 from local.problems import LocalProblem
 from local.running import INTERRUPTED, run
@@ -20,7 +21,7 @@ def test_the_exit_code_is_the_command_s() -> None:
     assert run(command()) == 7
 
 
-@pytest.mark.parametrize("error", [LocalProblem, StartError])
+@pytest.mark.parametrize("error", [LocalProblem, AcsEmulatorError, StartError])
 def test_a_problem_is_one_sentence_on_standard_error(
     error: type[Exception], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,9 +8,10 @@ import pytest
 from local.acs.bodies import Body
 from local.acs.calls import Calls
 from local.acs.chunks import split
+from local.acs.documents import Chunk
 from local.acs.events import EventFactory
 from local.acs.forms import AnnouncementForm, Delivery, OptionalField, Payload, SubjectForm
-from local.acs.recordings import Chunk, Recording, RecordingOptions, Recordings
+from local.acs.recordings import Recording, RecordingOptions, Recordings
 
 FACTORY = EventFactory("/subscriptions/s/acs", "http://127.0.0.1:7080")
 NEW_IN_CURRENT = {
@@ -28,7 +29,7 @@ def recording() -> Recording:
     made = Recordings().start(call, RecordingOptions(), 0, active_from=0)
     made.end(7000, "CallEnded")
     made.chunks = [
-        Chunk(plan, f"0-eus-d1-{plan.index}", Body.of_bytes(b""), "", b"", "", [], 1, 0, 0)
+        Chunk(plan, f"0-eus-d1-{plan.index}", Body.of_bytes(b""), "", b"", "", [], 1, 0, 0, "video")
         for plan in split(0, 7000, [], repeat(3000))
     ]
     return made
@@ -72,11 +73,33 @@ def test_each_subject_is_to_be_had(recording: Recording, form: SubjectForm, subj
 
 def test_an_event_for_each_chunk_shuffled_and_repeated(recording: Recording) -> None:
     form = AnnouncementForm(delivery=Delivery.PER_CHUNK, shuffle=True, duplicates=2)
-    events = FACTORY.files_available(recording, form, 9000, random.Random(4))
+    events = FACTORY.files_available(recording, form, 9000, rng=random.Random(4))
     order = [event["data"]["recordingStorageInfo"]["recordingChunks"][0]["index"] for event in events]
     assert sorted(order) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert order != sorted(order)
     assert len({event["id"] for event in events}) == 3
+
+
+def test_further_deliveries_can_have_ids_of_their_own(recording: Recording) -> None:
+    events = FACTORY.files_available(recording, AnnouncementForm(duplicates=2, new_ids=True), 9000)
+    assert len({event["id"] for event in events}) == 3
+    assert events[0]["data"] == events[2]["data"]
+
+
+def test_the_first_deliveries_can_be_lost(recording: Recording) -> None:
+    form = AnnouncementForm(delivery=Delivery.PER_CHUNK, lost=2)
+    (event,) = FACTORY.files_available(recording, form, 9000)
+    assert [chunk["index"] for chunk in event["data"]["recordingStorageInfo"]["recordingChunks"]] == [2]
+
+
+def test_the_result_of_a_recording_whose_call_goes_on_says_so(recording: Recording) -> None:
+    result = FACTORY.result(recording)
+    assert [chunk["index"] for chunk in result["recordingStorageInfo"]["recordingChunks"]] == [0, 1, 2]
+    assert (result["errors"], result["recordingDurationMs"]) == ([], 7000)
+    assert result["sessionEndReason"] == "SessionStillOngoing"
+    assert result["recordingExpirationTime"] == "0001-01-01T00:00:00Z"
+    recording.call.ended = 8000
+    assert FACTORY.result(recording)["sessionEndReason"] == "CallEnded"
 
 
 def test_fields_can_be_left_out(recording: Recording) -> None:

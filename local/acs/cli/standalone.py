@@ -6,8 +6,8 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
+from local.acs.clock import EmulatedClock
 from local.acs.server import AcsEmulator
-from local.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +29,12 @@ async def run(options: AcsOptions, clock_rate: float, say: Callable[[str], objec
 
     Raises
     ------
-    LocalProblem
+    AcsEmulatorError
         When a port is taken.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    async with AcsEmulator(options, clock=Clock(clock_rate)) as emulator:
+    async with AcsEmulator(options, clock=EmulatedClock(clock_rate)) as emulator:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         say(greeting(emulator))

@@ -6,15 +6,8 @@ import json
 import pytest
 
 from local.acs.calls import Call, CallNotFoundError, Calls
-from local.acs.recordings import (
-    ChannelType,
-    ContentType,
-    FormatType,
-    Phase,
-    Recording,
-    RecordingOptions,
-    Recordings,
-)
+from local.acs.media_types import ChannelType, ContentType, FormatType
+from local.acs.recordings import Phase, Recording, RecordingOptions, Recordings
 
 START = 1_000_000
 
@@ -71,9 +64,27 @@ def test_paused_on_start_records_nothing_until_it_is_resumed(call: Call) -> None
     assert recording.recorded_ms(START + 5000) == 0
 
 
-def test_a_recording_id_is_base64url_of_two_guids(call: Call) -> None:
-    parts = json.loads(base64.urlsafe_b64decode(record(call).recording_id))
+def test_a_recording_id_is_unpadded_base64url_of_two_guids(call: Call) -> None:
+    recording_id = record(call).recording_id
+    assert not recording_id.endswith("=")
+    parts = json.loads(base64.urlsafe_b64decode(recording_id + "=" * (-len(recording_id) % 4)))
     assert sorted(parts) == ["PlatformEndpointId", "ResourceSpecificId"]
+
+
+def test_a_recording_is_found_by_its_id_with_and_without_padding(call: Call) -> None:
+    recordings = Recordings()
+    made = recordings.start(call, RecordingOptions(), START, START)
+    padded = made.recording_id + "=" * (-len(made.recording_id) % 4)
+    assert padded != made.recording_id
+    assert recordings.get(made.recording_id) is recordings.get(padded) is made
+
+
+@pytest.mark.parametrize("by_connection", [True, False])
+def test_the_id_holds_the_connection_by_which_the_recording_was_started(call: Call, by_connection: bool) -> None:
+    made = Recordings().start(call, RecordingOptions(), START, START, by_connection=by_connection)
+    parts = json.loads(base64.urlsafe_b64decode(made.recording_id + "=="))
+    assert parts["PlatformEndpointId"] == made.endpoint_id
+    assert (made.endpoint_id == call.call_connection_id) is by_connection
 
 
 def test_channels_go_by_affinity_then_ordering_then_joining(call: Call) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from local.problems import LocalProblem
+from local.acs.errors import AcsEmulatorError
 
 
 def ask(url: str, method: str, path: tuple[str, ...], body: dict[str, Any] | None = None) -> Any:
@@ -29,7 +29,7 @@ def ask(url: str, method: str, path: tuple[str, ...], body: dict[str, Any] | Non
 
     Raises
     ------
-    LocalProblem
+    AcsEmulatorError
         When the emulator is not there or refuses; the message is for a person.
     """
     return asyncio.run(_ask(url.rstrip("/"), method, path, body))
@@ -45,16 +45,16 @@ async def _ask(url: str, method: str, path: tuple[str, ...], body: dict[str, Any
             text = await response.text()
             status = response.status
     except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
-        raise LocalProblem(
+        raise AcsEmulatorError(
             f"No ACS emulator answers at {url}: start one with `python -m local acs`, or give its address with --acs."
         ) from exc
     try:
         answer = json.loads(text)
     except json.JSONDecodeError as exc:
-        raise LocalProblem(
+        raise AcsEmulatorError(
             f"What answers at {url} is not an ACS emulator (HTTP {status}): give its address with --acs."
         ) from exc
     if status >= 400:
         message = answer.get("error", {}).get("message", text) if isinstance(answer, dict) else text
-        raise LocalProblem(f"The emulator refused: {message}")
+        raise AcsEmulatorError(f"The emulator refused: {message}")
     return answer

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from local.problems import LocalProblem
+from local.acs.errors import AcsEmulatorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+DEFAULT_URL = "http://127.0.0.1:7080"
+
+Acs = Annotated[str, typer.Option("--acs", envvar="ACS_EMULATOR", help="Address of the running emulator.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -26,11 +31,11 @@ def seconds(text: str) -> float:
 
 def ask(acs: str, method: str, *path: str, body: dict[str, Any] | None = None) -> Any:
     """Ask a control route; a problem ends the command with one sentence."""
-    from local.acs import remote  # noqa: PLC0415 - loads the HTTP client, and --help shall be quick
+    from local.acs.cli import remote  # noqa: PLC0415 - loads the HTTP client, and --help shall be quick
 
     try:
         return remote.ask(acs, method, path, body)
-    except LocalProblem as exc:
+    except AcsEmulatorError as exc:
         give_up(str(exc))
 
 
@@ -69,7 +74,7 @@ def recording_lines(recording: dict[str, Any]) -> list[str]:
         f"  {'/'.join(options[kind] for kind in kinds)}  {recording['recordedMs'] / 1000:g} s"
         f"  files {recording['processing']}  events {recording['eventsSent']}",
     ]
-    for chunk in recording["chunks"]:
+    for chunk in [*recording["chunks"], *recording["reissued"]]:
         gone = " deleted" if chunk["deleted"] else " expired" if chunk["expired"] else ""
         lines.append(
             f"  chunk {chunk['index']}  {chunk['durationMs'] / 1000:g} s  {chunk['contentLength']} bytes{gone}"

@@ -154,9 +154,23 @@ class Names:
             yield f"{where} is {found!r}, not {shown!r}"
         else:
             for name, value in matched.groupdict().items():
-                if name == "recordingId":
-                    yield from _recording_id(value, where)
                 self.known[name] = value
+                if name == "recordingId":
+                    yield from self._inside(value, where)
+
+    def _inside(self, recording_id: str, where: str) -> Iterator[str]:
+        """Check that an id is base64url without padding of an object with two guids; captures the first of them."""
+        try:
+            inside = json.loads(base64.urlsafe_b64decode(recording_id + "=" * (-len(recording_id) % 4)))
+        except ValueError:
+            yield f"{where}: {recording_id} is not base64url of JSON"
+            return
+        if not isinstance(inside, dict) or list(inside) != ["PlatformEndpointId", "ResourceSpecificId"]:
+            yield f"{where}: {recording_id} holds {inside!r}"
+        elif not all(re.fullmatch(FORMS["guid"], one) for one in inside.values()):
+            yield f"{where}: {recording_id} holds {inside!r}, not two guids"
+        else:
+            self.known["platformEndpointId"] = inside["PlatformEndpointId"]
 
     def _pattern(self, template: str) -> re.Pattern[str]:
         parts: list[str] = []
@@ -175,19 +189,6 @@ class Names:
                 named.add(name)
                 parts.append(f"(?P<{name}>{FORMS[CAPTURED[name]] if name in CAPTURED else '[^/]+'})")
         return re.compile("".join([*parts, re.escape(template[position:])]))
-
-
-def _recording_id(value: str, where: str) -> Iterator[str]:
-    """Check that an id is base64url without padding of an object with two guids."""
-    try:
-        inside = json.loads(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)))
-    except ValueError:
-        yield f"{where}: {value} is not base64url of JSON"
-        return
-    if not isinstance(inside, dict) or list(inside) != ["PlatformEndpointId", "ResourceSpecificId"]:
-        yield f"{where}: {value} holds {inside!r}"
-    elif not all(re.fullmatch(FORMS["guid"], one) for one in inside.values()):
-        yield f"{where}: {value} holds {inside!r}, not two guids"
 
 
 def header_differences(

@@ -285,6 +285,15 @@ async def test_faults_of_several_kinds_meet_one_event() -> None:
         assert made.subscription.held_bytes == 0
 
 
+async def test_faults_of_one_kind_meet_one_event_after_another() -> None:
+    async with bench(200) as made:
+        for seconds in (5, 50):
+            made.subscription.faults.add(FaultOrder.model_validate({"kind": "late", "delaySeconds": seconds}))
+        made.publish("a", "b")
+        await made.run(100)
+        assert [(ids[0], round(when)) for when, ids, _ in made.subscriber.attempts] == [("a", 5), ("b", 50)]
+
+
 async def test_an_update_applies_to_what_is_pending() -> None:
     async with bench(500, 200) as made:
         made.publish("1")

@@ -26,7 +26,14 @@ def test_thirty_minutes_to_live_allow_six_attempts() -> None:
 
 @pytest.mark.parametrize(
     ("status", "endpoint", "least"),
-    [(408, WEB_HOOK, 120), (503, WEB_HOOK, 30), (404, WEB_HOOK, 10), (404, FUNCTION, 300), (401, FUNCTION, 300)],
+    [
+        (408, WEB_HOOK, 120),
+        (503, WEB_HOOK, 30),
+        (404, WEB_HOOK, 10),
+        (404, FUNCTION, 300),
+        (401, FUNCTION, 300),
+        (404, EndpointType.STORAGE_QUEUE, 300),
+    ],
 )
 def test_some_statuses_wait_longer_at_first(status: int, endpoint: EndpointType, least: float) -> None:
     assert retry_delay(1, status, endpoint) == least

@@ -94,3 +94,19 @@ def test_what_is_shown_holds_no_secret() -> None:
     for text in (str(settings.shown()), repr(settings)):
         assert not any(secret in text for secret in ("SECRET", "KEY", "word"))
     assert settings.shown()["endpointBaseUrl"] == "http://127.0.0.1:7071/runtime/webhooks/EventGrid"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"maxEventsPerBatch": 2}, "is for webhooks"),
+        ({"endpoint": ENDPOINT}, "no 'endpoint'"),
+        ({"endpointType": "WebHook"}, "needs 'endpoint'"),
+    ],
+)
+def test_a_queue_takes_no_settings_of_a_webhook(changed: dict[str, object], said: str) -> None:
+    queue = {"connectionString": "x", "queueName": "events"}
+    base = {"name": "archive", "endpointType": "StorageQueue", "storageQueue": queue}
+    SubscriptionSettings.model_validate(base)
+    with pytest.raises(ValidationError, match=said):
+        SubscriptionSettings.model_validate({**base, **changed})

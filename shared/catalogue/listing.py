@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob.aio import BlobPrefix
 
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidRequest, ManifestUnreadable
 from shared.core.models import ResponseModel
-from shared.storage.blobs import storage_errors_told
 
 if TYPE_CHECKING:
     from shared.storage.archive import Archive
@@ -100,7 +100,7 @@ class Listing:
         """
         size = _limit(limit)
         day, marker = _decoded(cursor) if cursor else (_day(since), None)
-        with storage_errors_told():
+        with storage_errors_translated():
             return await self._page(day, marker, size)
 
     async def _page(self, since: str, marker: str | None, size: int) -> ArchiveListing:

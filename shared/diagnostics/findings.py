@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 
+from shared.core.azure_errors import error_code, reason
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
@@ -188,10 +190,7 @@ def explained(error: AzureError, role: str) -> tuple[str, str]:
         What the app's identity needs, for the mend.
     """
     status = getattr(error, "status_code", None)
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    code = getattr(error, "error_code", None) or headers.get("x-ms-error-code")  # not every SDK reads the header
-    name = str(getattr(code, "value", code) or "")
-    said = f"{status} {name}".rstrip()
+    name, said = error_code(error), reason(error)
     if name in _REFUSALS:
         return f"refused: {said}", _REFUSALS[name]
     match error:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from shared.core import limits, log
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidEvent, ServiceError
 from shared.core.times import iso_time
 from shared.events.call_events import CallChange, parse_call
@@ -27,7 +28,6 @@ from shared.incidents.incidents import Incident
 from shared.incidents.kinds import IncidentKind
 from shared.recordings.acs_client import Repeatability
 from shared.recordings.policy import Action
-from shared.storage.blobs import storage_errors_told
 from shared.storage.ledger import Operation, best_effort
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class AutoRecord:
         StorageUnavailable
             The ledger cannot be used; the event should come again.
         """
-        with storage_errors_told():
+        with storage_errors_translated():
             try:
                 check_event(event, self._resource_id)
                 call = parse_call(event, self._now())

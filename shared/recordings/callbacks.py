@@ -21,11 +21,11 @@ from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
 from shared.core import log
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.blob_names import safe_name
 from shared.core.errors import BodyTooLarge, InvalidRequest, UnknownCallback
 from shared.core.models import ReceivedModel, UtcDatetime
 from shared.core.times import iso_time
-from shared.storage.blobs import storage_errors_told
 from shared.storage.ledger import Operation
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class Callbacks:
         StorageUnavailable
             It could not be noted; it should come again.
         """
-        with storage_errors_told():
+        with storage_errors_translated():
             known = await self._claims.get("callback", reference)
             expected = known["tokenHash"] if known is not None else _NOBODY
             if not hmac.compare_digest(_hash(token), expected) or known is None:

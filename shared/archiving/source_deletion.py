@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from shared.core import log, telemetry
 from shared.core.errors import ArchiveConflict, SourceNotReady, SourceRefused, SourceUnavailable
+from shared.core.retry_policy import GONE
 from shared.core.times import iso_time
-from shared.download.response import GONE
 from shared.events.metadata_file import METADATA_LIMIT
 from shared.storage.manifest import ManifestStatus
 

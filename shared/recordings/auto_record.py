@@ -21,6 +21,7 @@ from uuid import UUID, uuid4
 from shared.core import limits, log
 from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidEvent, ServiceError
+from shared.core.retry_policy import may_pass
 from shared.core.times import iso_time
 from shared.events.call_events import CallChange, parse_call
 from shared.events.recording_files import check_event
@@ -54,8 +55,6 @@ _LOOK = 0.25
 
 _LONGEST_REFUSAL = 500
 _NOT_ESTABLISHED = "8501"
-_PASSING = frozenset({401, 403, 408, 429})
-"""Statuses, beside 5xx, after which the service may agree later: an operator can mend credentials."""
 
 
 def by_hand(server_call_id: str) -> str:
@@ -203,7 +202,7 @@ class AutoRecord:
         if error.code == _NOT_ESTABLISHED:
             # The call is not in this state yet, or not any more. CallEnded tells, and time does if that is late.
             return self._now() - call.at < ESTABLISHING
-        return error.status >= 500 or error.status in _PASSING
+        return may_pass(error.status)
 
     async def _ended(self, call: CallEvent) -> None:
         if self._policy is not None:

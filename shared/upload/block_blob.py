@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -20,6 +22,7 @@ from azure.storage.blob import BlobBlock, ContentSettings
 
 from shared.core.azure_errors import error_code, storage_errors_translated
 from shared.core.errors import BlocksLost
+from shared.core.retry_policy import STORAGE_BACKOFF, THROTTLED, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -30,10 +33,6 @@ if TYPE_CHECKING:
     from shared.upload.buffers import Block
     from shared.upload.digests import Digests, Hashing
 
-_SPARE = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
-_TRIES = 4
-_FIRST_DELAY = 0.5
-_LONGEST_WAIT = 20.0
 _READ_AHEAD = 3
 
 
@@ -253,23 +252,23 @@ class BlockBlob:
 
     async def _persist(self, action: Callable[[], Any], what: str) -> None:
         """Do what the client's own retries do not: come again after 429 and after a body that arrived damaged."""
-        for attempt in range(1, _TRIES + 1):
+        for failures in itertools.count(1):
             with storage_errors_translated(f"storage did not {what}"):
                 try:
                     await action()
                 except HttpResponseError as error:
-                    delay = _retry_delay(error, attempt)
+                    delay = _retry_delay(error, failures)
                     _judge(error)
-                    if error.status_code in _SPARE:
+                    if error.status_code in THROTTLED:
                         self._refused()
-                    if attempt == _TRIES or delay is None or delay > _LONGEST_WAIT:
+                    if delay is None:
                         raise
                 else:
                     return
             await asyncio.sleep(delay)
 
     def _on_retry(self, *, response: Any = None, **_: Any) -> None:
-        if response is not None and response.status_code in _SPARE:
+        if response is not None and response.status_code in THROTTLED:
             self._refused()
 
     def _settings(self, md5: bytes | None) -> ContentSettings:
@@ -308,8 +307,8 @@ def _judge(error: HttpResponseError) -> None:
         raise AlreadyThere from error
 
 
-def _retry_delay(error: HttpResponseError, attempt: int) -> float | None:
-    if error.status_code in _SPARE or error_code(error) == "Md5Mismatch":
-        named = str(getattr(error.response, "headers", {}).get("Retry-After", ""))
-        return float(named) if named.isdecimal() else _FIRST_DELAY * 2 ** (attempt - 1)
+def _retry_delay(error: HttpResponseError, failures: int) -> float | None:
+    if error.status_code in THROTTLED or error_code(error) == "Md5Mismatch":
+        headers = getattr(error.response, "headers", {})
+        return STORAGE_BACKOFF.delay(failures, retry_after(headers.get("Retry-After"), datetime.now(UTC)))
     return None

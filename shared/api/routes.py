@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from shared.api import problems
 from shared.api import responses as api_responses
 from shared.archiving.verification import VerificationReport
-from shared.catalogue.listing import MOST, ArchiveListing
+from shared.catalogue.listing import ArchiveListing
+from shared.core import limits
 from shared.recordings import responses
 from shared.recordings.lookup import RECORDING_ID
 from shared.recordings.start_request import IDEMPOTENCY_KEY, StartRecording
@@ -276,7 +277,7 @@ ROUTES = (
                 "limit",
                 "query",
                 "Most recordings on the page.",
-                {"type": "integer", "minimum": 1, "maximum": MOST},
+                {"type": "integer", "minimum": 1, "maximum": limits.LARGEST_PAGE},
                 "50",
             ),
         ),
@@ -298,7 +299,7 @@ ROUTES = (
                 "limit",
                 "query",
                 "Most recordings at once.",
-                {"type": "integer", "minimum": 1, "maximum": MOST},
+                {"type": "integer", "minimum": 1, "maximum": limits.LARGEST_PAGE},
                 "50",
             ),
         ),

@@ -1,4 +1,4 @@
-"""How much is taken from outside, and how much of what is too much is kept.
+"""How much is taken from outside, and how much of what is too much is kept: the one place for such numbers.
 
 Event Grid delivers no event above 1 MB, but whoever has its key can post anything. What is larger, or nested deeper,
 than any real event is neither parsed nor copied: a handful of its fields goes to the operator.
@@ -31,6 +31,40 @@ LONGEST_REASON = 2000
 
 MOST_PARTICIPANTS = 1000
 """Most participants that a manifest names; the metadata files beside it name all."""
+
+LONGEST_IDENTIFIER = 2048
+"""Most characters of a participant, a call or an address that callers or the service name: our choice."""
+
+LONGEST_MS = 1e12
+"""Most milliseconds of a duration, 31 years: what is more is not one."""
+
+LONGEST_PROPERTY = 30_000
+"""Most UTF-16 units of a text that the ledger keeps in one property. Source: "Understanding the Table service data
+model": 64 KiB a property, 32,768 units."""
+
+LONGEST_BASIS = 200
+"""Most characters of a consent's basis: our choice."""
+
+LONGEST_DETAIL = 500
+"""Most characters of an explanation of the service's that is kept: our choice."""
+
+LARGEST_START = 128 * 1024
+"""Most bytes of the body of a start: our choice."""
+
+LARGEST_CALLBACK = 256 * 1024
+"""Most bytes of the body of a callback; a real one has about one kilobyte."""
+
+LARGEST_METADATA = 4 * 1024 * 1024
+"""Most bytes of a metadata file; real ones have some kilobytes."""
+
+LARGEST_POLICY = 1024 * 1024
+"""Most bytes of the file with the rules for automatic recording: our choice."""
+
+LARGEST_DEAD_LETTER = 8 * 1024 * 1024
+"""Most bytes that are read of a blob of dead letters: our choice."""
+
+PAGE, LARGEST_PAGE = 50, 200
+"""Recordings on a page: unless asked for, and at most; each costs a request to storage."""
 
 _NODE = 8
 _ABRIDGED = 200

@@ -53,7 +53,6 @@ ESTABLISHING = timedelta(minutes=2)
 _WAIT = 5.0
 _LOOK = 0.25
 
-_LONGEST_REFUSAL = 500
 _NOT_ESTABLISHED = "8501"
 
 
@@ -219,7 +218,7 @@ class AutoRecord:
 
     async def _tell(self, event: Mapping[str, Any], call: CallEvent, decision: Decision, refusal: str) -> None:
         """Put a call on the operator's list that should be recorded and is not."""
-        said = limits.clipped(refusal, _LONGEST_REFUSAL).rstrip(".")
+        said = limits.clipped(refusal, limits.LONGEST_DETAIL).rstrip(".")
         await self._incidents.report(
             Incident(
                 kind=IncidentKind.CALL,

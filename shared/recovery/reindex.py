@@ -19,8 +19,7 @@ from azure.core.exceptions import HttpResponseError
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from shared.catalogue.listing import DEFAULT_LIMIT
-from shared.core import blob_names, log
+from shared.core import blob_names, limits, log
 from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidEvent, InvalidRequest, ManifestUnreadable
 from shared.core.times import iso_time
@@ -203,7 +202,7 @@ class Reindex:
 
     async def _findings(self, since: str, marker: str) -> ReindexReport:
         blobs = self._archive.container.list_blobs(
-            name_starts_with=blob_names.ATTENTION, include=["metadata"], results_per_page=DEFAULT_LIMIT
+            name_starts_with=blob_names.ATTENTION, include=["metadata"], results_per_page=limits.PAGE
         ).by_page(_decoded(marker))
         try:
             page = await anext(blobs, None)

@@ -15,16 +15,13 @@ from shared.core.errors import StorageUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FAILURE = "the app's storage refused, or did not answer"
+STORAGE_FAILED = "the app's storage refused, or did not answer"
 
 
 def error_code(error: BaseException) -> str | None:
-    """Return the service's error code, such as `BlobAlreadyExists`; None where it sent none.
-
-    Blob and Queue Storage's SDKs read it, others leave it in the header `x-ms-error-code`.
-    """
+    """Return the service's error code, such as `BlobAlreadyExists`; None where it sent none."""
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    code = getattr(error, "error_code", None) or headers.get("x-ms-error-code")
+    code = getattr(error, "error_code", None) or headers.get("x-ms-error-code")  # not every SDK reads the header
     return str(getattr(code, "value", code)) if code else None
 
 
@@ -34,27 +31,10 @@ def reason(error: BaseException) -> str:
     return " ".join(str(part) for part in parts if part) or type(error).__name__
 
 
-def storage_unavailable(
-    error: BaseException, failure: str = _FAILURE, *, retry_after: float | None = None
-) -> StorageUnavailable:
-    """Return the error to raise, `from None`, for one of a Storage SDK's.
-
-    Parameters
-    ----------
-    error
-        As the SDK raised it, or a `TimeoutError`.
-    failure
-        What went wrong, for people.
-    retry_after
-        Seconds after which it pays to try again.
-    """
-    return StorageUnavailable(f"{failure}: {reason(error)}", retry_after=retry_after)
-
-
 @contextmanager
-def storage_errors_translated(failure: str = _FAILURE) -> Iterator[None]:
+def storage_errors_translated(failure: str = STORAGE_FAILED) -> Iterator[None]:
     """Raise `StorageUnavailable` for a Storage SDK's errors; `failure` says what went wrong, for people."""
     try:
         yield
     except AzureError as error:
-        raise storage_unavailable(error, failure) from None
+        raise StorageUnavailable(f"{failure}: {reason(error)}") from None

@@ -8,55 +8,34 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from math import inf
 from typing import TYPE_CHECKING
+
+from shared.core.times import utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-THROTTLED = frozenset({429, 503})
-"""Statuses with which a service asks for fewer requests."""
+THROTTLED = frozenset({429, 503})  # a service asks for fewer requests
+TRANSIENT = frozenset({429, 500, 502, 503, 504})  # the same request may succeed within seconds
+GONE = frozenset({404, 410})  # the file is not there: asking again in place does not bring it
 
-TRANSIENT = frozenset({429, 500, 502, 503, 504})
-"""Statuses after which the same request may succeed within seconds."""
-
-GONE = frozenset({404, 410})
-"""Statuses of a file that is not there: asking again in place does not bring it."""
-
-_PASSING = frozenset({401, 403, 408, 429})
-
-LONGEST = timedelta(minutes=30)
-"""Most time between two tries."""
-
-SHORTEST_NEAR_DEADLINE = timedelta(seconds=30)
-"""Least time between two tries when the source is about to expire."""
-
-LONGEST_QUEUED = timedelta(days=7)
-"""Most time that a queue hides a message. Source: "Put Message", visibilitytimeout."""
-
+LONGEST = timedelta(minutes=30)  # between two tries
+SHORTEST_NEAR_DEADLINE = timedelta(seconds=30)  # between two tries when the source is about to expire
+LONGEST_QUEUED = timedelta(days=7)  # that a queue hides a message; "Put Message", visibilitytimeout
 _MOST_SECONDS = 10.0**10
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How a request is repeated in place.
+    """How a request is repeated in place."""
 
-    Attributes
-    ----------
-    first
-        Seconds to wait after the first failure; they double with each.
-    retries
-        Most repetitions in a row.
-    longest
-        Most seconds to wait; what would take longer is left to the caller.
-    """
-
-    first: float
-    retries: float = inf
-    longest: float = inf
+    first: float  # seconds to wait after the first failure; they double with each
+    retries: float = inf  # most repetitions in a row
+    longest: float = inf  # most seconds to wait; what would take longer is left to the caller
 
     def delay(self, failures: int, retry_after: float | None = None) -> float | None:
         """Return the seconds to wait after so many failures in a row, or None when the request is not to be repeated.
@@ -67,19 +46,14 @@ class Backoff:
         return delay if failures <= self.retries and delay <= self.longest else None
 
 
-SOURCE_BACKOFF = Backoff(first=0.25, retries=4, longest=20.0)
-"""Of requests for a recording's files."""
-
-STORAGE_BACKOFF = Backoff(first=0.5, retries=3, longest=20.0)
-"""Of requests that write blobs, beyond the SDK's own retries."""
-
-CONTROL_BACKOFF = Backoff(first=0.5)
-"""Of requests that control recordings; how long a caller is kept waiting ends them."""
+SOURCE_BACKOFF = Backoff(first=0.25, retries=4, longest=20.0)  # reading a recording's files
+STORAGE_BACKOFF = Backoff(first=0.5, retries=3, longest=20.0)  # writing blobs, beyond the SDK's own retries
+CONTROL_BACKOFF = Backoff(first=0.5)  # controlling recordings; how long a caller is kept waiting ends it
 
 
 def may_pass(status: int) -> bool:
     """Return whether a request that was refused so may be granted minutes later: credentials can be corrected."""
-    return status >= 500 or status in _PASSING
+    return status >= 500 or status in {401, 403, 408, 429}
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
@@ -98,8 +72,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         seconds = float(text)
     else:
         try:
-            moment = parsedate_to_datetime(text)
-            seconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
+            seconds = (utc(parsedate_to_datetime(text)) - now).total_seconds()
         except (ValueError, OverflowError):
             return None
     return min(max(seconds, 0.0), _MOST_SECONDS)

@@ -154,25 +154,20 @@ async def run_checks[S](checks: Sequence[Check[S]], around: S) -> list[CheckResu
 
 
 async def _made[S](check: Check[S], around: S) -> CheckResult:
+    def failed(detail: str, mend: str) -> CheckResult:
+        return CheckResult(check.id, CheckStatus.FAILED, detail, mend)
+
     try:
         async with asyncio.timeout(TIMEOUT):
             return CheckResult(check.id, CheckStatus.OK, await check.run(around))
     except Trouble as found:
         return CheckResult(check.id, found.status, found.detail, found.mend)
     except TimeoutError:
-        return CheckResult(
-            check.id,
-            CheckStatus.FAILED,
-            f"no answer within {TIMEOUT:g} s",
-            "check the address and the way through the network",
-        )
+        return failed(f"no answer within {TIMEOUT:g} s", "check the address and the way through the network")
     except AzureError as error:
-        detail, mend = explained(error, check.role)
-        return CheckResult(check.id, CheckStatus.FAILED, detail, mend)
+        return failed(*explained(error, check.role))
     except Exception as error:  # noqa: BLE001 - what breaks one check must not hide what the others find
-        return CheckResult(
-            check.id, CheckStatus.FAILED, f"the check itself failed ({type(error).__name__})", "report it as a bug"
-        )
+        return failed(f"the check itself failed ({type(error).__name__})", "report it as a bug")
 
 
 def _waiting(check: str, other: str) -> CheckResult:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from azure.core.exceptions import AzureError
 
 from shared.core import blob_names, log
-from shared.core.azure_errors import error_code, storage_unavailable
+from shared.core.azure_errors import STORAGE_FAILED, error_code, reason
 from shared.core.errors import ManifestUnreadable, RecordingNotFound, ServiceError, StorageUnavailable
 from shared.core.times import iso_time
 from shared.recordings.states import Seen
@@ -61,7 +61,7 @@ async def within_patience[T](work: Awaitable[T]) -> T:
             return await work
     except (AzureError, TimeoutError) as error:
         log.error("storage.unavailable", error=type(error).__name__, code=error_code(error) or type(error).__name__)
-        raise storage_unavailable(error, retry_after=PATIENCE) from None
+        raise StorageUnavailable(f"{STORAGE_FAILED}: {reason(error)}", retry_after=PATIENCE) from None
 
 
 class Lookup:

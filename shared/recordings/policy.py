@@ -154,11 +154,7 @@ class Rule(_Part):
             server_call_id=call.server_call_id,
             **options.model_dump(exclude_none=True),
             consent=PolicyConsent(
-                basis=stated.basis,
-                obtained_from=stated.obtained_from,
-                obtained_at=stated.obtained_at or call.at,
-                reference=stated.reference,
-                policy_rule=self.name,
+                **{"obtained_at": call.at} | stated.model_dump(exclude_none=True), policy_rule=self.name
             )
             if stated
             else None,

@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from azure.core import MatchConditions
-from azure.core.exceptions import (
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceModifiedError,
-    ResourceNotFoundError,
-)
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, ContentSettings
 
 from shared.core.azure_errors import error_code, storage_errors_translated
@@ -300,10 +295,8 @@ def _judge(error: HttpResponseError) -> None:
     code = error_code(error)
     if code in {"InvalidBlockList", "InvalidBlockId"}:
         raise BlocksLost("blocks that were staged are gone") from error
-    if isinstance(error, ResourceExistsError | ResourceModifiedError) and code in {
-        "BlobAlreadyExists",
-        "ConditionNotMet",
-    }:
+    taken = code in {"BlobAlreadyExists", "ConditionNotMet"}
+    if taken and isinstance(error, ResourceExistsError | ResourceModifiedError):
         raise AlreadyThere from error
 
 

@@ -1,10 +1,8 @@
 """What an operator has to look at, over HTTP."""
 
-from urllib.parse import unquote
-
 import azure.functions as func
 
-from functions.http import answer, problems_answered
+from functions.http import answer, path_parameter, problems_answered
 from shared.app import services
 
 blueprint = func.Blueprint()
@@ -21,7 +19,7 @@ async def list_attention(req: func.HttpRequest) -> func.HttpResponse:
 @problems_answered
 async def settle_attention(req: func.HttpRequest) -> func.HttpResponse:
     """Take a finding off the list."""
-    settled = await services().incidents.settle(unquote(req.route_params["id"]))
+    settled = await services().incidents.settle(path_parameter(req, "id"))
     return answer(200, {"settled": settled})
 
 
@@ -29,5 +27,5 @@ async def settle_attention(req: func.HttpRequest) -> func.HttpResponse:
 @problems_answered
 async def retry_attention(req: func.HttpRequest) -> func.HttpResponse:
     """Put the work of a finding back."""
-    retried = await services().manual_retry.retry(unquote(req.route_params["id"]))
+    retried = await services().manual_retry.retry(path_parameter(req, "id"))
     return answer(202, retried.as_json())

@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from functions.http import problems_answered
+from functions.http import answer, problems_answered
 from shared.app import services
 
 blueprint = func.Blueprint()
@@ -14,4 +14,4 @@ blueprint = func.Blueprint()
 async def recording_state_callback(req: func.HttpRequest) -> func.HttpResponse:
     """Note what is reported."""
     await services().callbacks.take(req.route_params["reference"], req.route_params["token"], req.get_body())
-    return func.HttpResponse(status_code=200)
+    return answer(200)

@@ -2,6 +2,8 @@
 
 import azure.functions as func
 
+from functions.http import answer
+
 blueprint = func.Blueprint()
 
 
@@ -11,4 +13,4 @@ async def openapi_document(req: func.HttpRequest) -> func.HttpResponse:
     """Describe the API as OpenAPI 3.1."""
     from shared.api.openapi import document  # noqa: PLC0415 - not needed to index the app
 
-    return func.HttpResponse(document(), mimetype="application/json")
+    return answer(200, document())

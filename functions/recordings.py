@@ -1,11 +1,11 @@
 """Control of recordings over HTTP."""
 
 import os
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 import azure.functions as func
 
-from functions.http import answer, problems_answered
+from functions.http import answer, path_parameter, problems_answered
 from shared.app import services
 
 blueprint = func.Blueprint()
@@ -18,14 +18,14 @@ async def start_recording(req: func.HttpRequest) -> func.HttpResponse:
     key = req.headers.get("Idempotency-Key")
     started = await services().recordings.start(req.get_body(), by=_caller(req), idempotency_key=key)
     location = f"{urlsplit(req.url).path.rstrip('/')}/{quote(started.body['recordingId'], safe='')}"
-    return answer(201, started.body, Location=location)
+    return answer(201, started.body, headers={"Location": location})
 
 
 @blueprint.route("recordings/{recordingId}", methods=["GET"])
 @problems_answered
 async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Say what state a recording is in."""
-    found = await services().recordings.get(_recording_id(req))
+    found = await services().recordings.get(path_parameter(req, "recordingId"))
     return answer(200, found.body, retry_after=found.retry_after)
 
 
@@ -33,7 +33,7 @@ async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
 @problems_answered
 async def pause_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Pause a recording."""
-    done = await services().recordings.pause(_recording_id(req), by=_caller(req))
+    done = await services().recordings.pause(path_parameter(req, "recordingId"), by=_caller(req))
     return answer(202, done.body, retry_after=done.retry_after)
 
 
@@ -41,7 +41,7 @@ async def pause_recording(req: func.HttpRequest) -> func.HttpResponse:
 @problems_answered
 async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Resume a paused recording."""
-    done = await services().recordings.resume(_recording_id(req), by=_caller(req))
+    done = await services().recordings.resume(path_parameter(req, "recordingId"), by=_caller(req))
     return answer(202, done.body, retry_after=done.retry_after)
 
 
@@ -49,13 +49,8 @@ async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
 @problems_answered
 async def stop_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Stop a recording for good."""
-    done = await services().recordings.stop(_recording_id(req), by=_caller(req))
+    done = await services().recordings.stop(path_parameter(req, "recordingId"), by=_caller(req))
     return answer(202, done.body, retry_after=done.retry_after)
-
-
-def _recording_id(req: func.HttpRequest) -> str:
-    """Return the id in the path; the platform leaves `%2F` encoded, lest it end the segment."""
-    return unquote(req.route_params["recordingId"])
 
 
 def _caller(req: func.HttpRequest) -> str:

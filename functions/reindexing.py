@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from functions.http import answer, problems_answered
+from functions.http import answer, page_asked, problems_answered
 from shared.app import services
 
 blueprint = func.Blueprint()
@@ -12,6 +12,5 @@ blueprint = func.Blueprint()
 @problems_answered
 async def reindex_ledger(req: func.HttpRequest) -> func.HttpResponse:
     """Put back what the blobs know, a page at a time."""
-    asked = {name: req.params.get(name) for name in ("since", "cursor", "limit")}
-    report = await services().reindex.step(**asked)
+    report = await services().reindex.step(**page_asked(req))
     return answer(200, report.model_dump(mode="json", by_alias=True))

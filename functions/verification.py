@@ -1,10 +1,8 @@
 """Reading the archive back: what it holds, and whether it is what it was."""
 
-from urllib.parse import unquote
-
 import azure.functions as func
 
-from functions.http import answer, problems_answered
+from functions.http import answer, page_asked, path_parameter, problems_answered
 from shared.app import services
 
 blueprint = func.Blueprint()
@@ -14,8 +12,7 @@ blueprint = func.Blueprint()
 @problems_answered
 async def list_archive(req: func.HttpRequest) -> func.HttpResponse:
     """List the recordings that the archive holds, a page at a time."""
-    asked = {name: req.params.get(name) for name in ("since", "cursor", "limit")}
-    page = await services().listing.page(**asked)
+    page = await services().listing.page(**page_asked(req))
     return answer(200, page.as_json())
 
 
@@ -23,6 +20,5 @@ async def list_archive(req: func.HttpRequest) -> func.HttpResponse:
 @problems_answered
 async def verify_recording(req: func.HttpRequest) -> func.HttpResponse:
     """Read a recording back and compare it with its manifest."""
-    recording_id = unquote(req.route_params["recordingId"])
-    report = await services().verification.verify(recording_id, req.params.get("chunk"))
+    report = await services().verification.verify(path_parameter(req, "recordingId"), req.params.get("chunk"))
     return answer(200, report.as_json())

@@ -12,6 +12,7 @@ from shared.api import problems
 from shared.api.problems import ProblemBody
 from shared.api.routes import HEADERS, ROUTES
 from shared.core import errors
+from shared.core.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
     from shared.api.problems import ProblemKind
     from shared.api.routes import Parameter, Route, Success
-
-VERSION = "0.1.0"
-"""The project's version; a test compares it with pyproject.toml."""
 
 _INTRODUCTION = (
     "Controls call recordings of Azure Communication Services (ACS), and tells what became of them. "

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from shared.api import problems
 from shared.api import responses as api_responses
 from shared.archiving.verification import VerificationReport
-from shared.catalogue.listing import MOST, ArchiveListing
+from shared.catalogue.listing import ArchiveListing
+from shared.core import limits
 from shared.recordings import responses
 from shared.recordings.lookup import RECORDING_ID
 from shared.recordings.start_request import IDEMPOTENCY_KEY, StartRecording
@@ -118,6 +119,12 @@ _CLOUD_EVENTS = {
 }
 
 _DAY = {"type": "string", "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$"}
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": limits.LARGEST_PAGE}
+_PAGING = (
+    Parameter("since", "query", "The first day of interest.", _DAY, "2026-11-22"),
+    Parameter("cursor", "query", "Of the answer before.", {"type": "string"}),
+    Parameter("limit", "query", "Most recordings at once.", _LIMIT, str(limits.PAGE)),
+)
 
 _FINDING = Parameter("id", "path", "The finding's `id`.", {"type": "string"}, "chunk.eyJQ.0-eus-d12-801b")
 
@@ -269,17 +276,7 @@ ROUTES = (
         tag="archive",
         summary="List the recordings that the archive holds",
         description="By day and name, a page at a time.",
-        parameters=(
-            Parameter("since", "query", "The first day of interest.", _DAY, "2026-11-22"),
-            Parameter("cursor", "query", "Of the page before.", {"type": "string"}),
-            Parameter(
-                "limit",
-                "query",
-                "Most recordings on the page.",
-                {"type": "integer", "minimum": 1, "maximum": MOST},
-                "50",
-            ),
-        ),
+        parameters=_PAGING,
         successes=(Success(200, "A page.", ArchiveListing),),
         problems=(problems.INVALID_REQUEST, *_STORAGE),
     ),
@@ -291,17 +288,7 @@ ROUTES = (
         summary="Make the ledger again from the archive",
         description="A page at a time: repeat it with the `cursor` of the answer and the same `since` until there is "
         "none. Puts back what the blobs know, and changes nothing that is known. `recordings reindex` does this.",
-        parameters=(
-            Parameter("since", "query", "The first day of interest.", _DAY, "2026-11-22"),
-            Parameter("cursor", "query", "Of the answer before.", {"type": "string"}),
-            Parameter(
-                "limit",
-                "query",
-                "Most recordings at once.",
-                {"type": "integer", "minimum": 1, "maximum": MOST},
-                "50",
-            ),
-        ),
+        parameters=_PAGING,
         successes=(Success(200, "What was done.", ReindexReport),),
         problems=(problems.INVALID_REQUEST, *_STORAGE),
     ),

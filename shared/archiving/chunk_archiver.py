@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.core import blob_names, log, telemetry
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import (
     ArchiveConflict,
     Expired,
@@ -25,7 +26,6 @@ from shared.core.errors import (
 from shared.core.times import iso_time
 from shared.events.chunk_message import ChunkMessage
 from shared.events.metadata_file import parse_metadata
-from shared.storage.blobs import storage_errors_told
 from shared.storage.manifest import ArchivedChunk, Manifest, MetadataFile
 from shared.storage.manifests import NO_MANIFEST
 
@@ -83,7 +83,7 @@ class ChunkArchiver:
         StorageUnavailable
             Not even the next try could be put into the queue; the message should come again.
         """
-        with storage_errors_told():
+        with storage_errors_translated():
             await self._take(body)
 
     async def _take(self, body: str) -> None:
@@ -96,7 +96,7 @@ class ChunkArchiver:
             if message.due_at is not None:
                 telemetry.work_began(self._now() - message.due_at)
             try:
-                with storage_errors_told(), _traced(message):
+                with storage_errors_translated(), _traced(message):
                     await self._archive_chunk(message)
             except Retryable as error:
                 # What is archived already does not expire, and the archive's own services come back.

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Self
 
 from shared.core import blob_names, log, telemetry
 from shared.core.errors import CopyError, SourceNotReady
+from shared.core.limits import LARGEST_METADATA
 from shared.core.media_formats import Format
-from shared.events.metadata_file import METADATA_LIMIT, parse_metadata
+from shared.events.metadata_file import parse_metadata
 from shared.storage.archived_files import recall
 from shared.storage.ledger import best_effort
 from shared.storage.manifest import MediaFile
@@ -62,7 +63,7 @@ class ChunkFiles:
     async def _read_metadata(self, chunk: Chunk) -> bytes | CopyError:
         try:
             with telemetry.span("source.metadata"):
-                content: bytes = await self._source.read(chunk.metadata_location, limit=METADATA_LIMIT)
+                content: bytes = await self._source.read(chunk.metadata_location, limit=LARGEST_METADATA)
             described = parse_metadata(content)
             if described.document_id not in {None, chunk.document_id}:
                 raise SourceNotReady("the metadata file is about another document")

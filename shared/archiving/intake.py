@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core import blob_names, limits, log, telemetry
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidEvent, ManifestUnreadable, UntrustedOrigin
 from shared.core.times import iso_time
 from shared.events.chunk_message import ChunkMessage
 from shared.events.recording_files import check_event, parse_recording_files
 from shared.incidents.incidents import Incident, manifest_incident
 from shared.incidents.kinds import IncidentKind
-from shared.storage.blobs import storage_errors_told
 from shared.storage.consent import keep_consent
 from shared.storage.ledger import best_effort
 from shared.storage.manifest import Manifest
@@ -91,7 +91,7 @@ class Intake:
         # A publisher's trace (CloudEvents' extension of that name) goes on here; else the platform's for this delivery.
         caused_by = event.get("traceparent")
         parent = caused_by if isinstance(caused_by, str) else None
-        with storage_errors_told(), telemetry.span("recording.announce", parent=parent):
+        with storage_errors_translated(), telemetry.span("recording.announce", parent=parent):
             return await self._announce(event)
 
     async def _announce(self, event: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from azure.core.exceptions import AzureError
 from azure.core.messaging import CloudEvent
 
 from shared.core import blob_names, log, telemetry
+from shared.core.azure_errors import reason
 from shared.core.errors import TopicUnavailable
 
 if TYPE_CHECKING:
@@ -94,8 +95,8 @@ class Publisher:
             with telemetry.span("archive.publish", type=kind, id=event.id):
                 await self._topic.send(event)
         except AzureError as error:
-            status = getattr(error, "status_code", None) or type(error).__name__
-            raise TopicUnavailable(f"the topic (ARCHIVE_TOPIC_ENDPOINT) did not take an event: {status}") from None
+            failure = f"the topic (ARCHIVE_TOPIC_ENDPOINT) did not take an event: {reason(error)}"
+            raise TopicUnavailable(failure) from None
         log.info("event.published", type=kind, id=event.id)
 
 

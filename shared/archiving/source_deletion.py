@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from shared.core import log, telemetry
 from shared.core.errors import ArchiveConflict, SourceNotReady, SourceRefused, SourceUnavailable
+from shared.core.limits import LARGEST_METADATA
+from shared.core.retry_policy import GONE
 from shared.core.times import iso_time
-from shared.download.response import GONE
-from shared.events.metadata_file import METADATA_LIMIT
 from shared.storage.manifest import ManifestStatus
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Completion:
     async def _changes(self, chunk: Chunk, archived: ArchivedChunk) -> list[str]:
         """Return how the metadata at the service differs from what is archived: another worker may have been first."""
         try:
-            metadata = await self._source.read(chunk.metadata_location, limit=METADATA_LIMIT)
+            metadata = await self._source.read(chunk.metadata_location, limit=LARGEST_METADATA)
         except SourceRefused as error:
             if error.status in GONE:
                 return []

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from shared.core import blob_names, log, telemetry
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidRequest, ManifestUnreadable, NotArchived
 from shared.core.models import ResponseModel
 from shared.core.times import iso_time
-from shared.storage.blobs import storage_errors_told
 from shared.storage.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, ArchivedChunk, Manifest, MediaFile, MetadataFile
 from shared.storage.readback import read_back
 
@@ -120,7 +120,7 @@ class Verification:
             The archive could not be read.
         """
         first = _index(chunk)
-        with storage_errors_told(), telemetry.span("recording.verify", recordingId=recording_id):
+        with storage_errors_translated(), telemetry.span("recording.verify", recordingId=recording_id):
             prefix = await self._places.find(recording_id)
             if prefix is None:
                 raise NotArchived

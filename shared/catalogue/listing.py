@@ -14,17 +14,14 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob.aio import BlobPrefix
 
+from shared.core import limits
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidRequest, ManifestUnreadable
 from shared.core.models import ResponseModel
-from shared.storage.blobs import storage_errors_told
 
 if TYPE_CHECKING:
     from shared.storage.archive import Archive
     from shared.storage.places import RecordingPlaces
-
-DEFAULT_LIMIT = 50
-MOST = 200
-"""Most recordings on a page; each costs a request to storage."""
 
 _AT_ONCE = 16
 
@@ -100,7 +97,7 @@ class Listing:
         """
         size = _limit(limit)
         day, marker = _decoded(cursor) if cursor else (_day(since), None)
-        with storage_errors_told():
+        with storage_errors_translated():
             return await self._page(day, marker, size)
 
     async def _page(self, since: str, marker: str | None, size: int) -> ArchiveListing:
@@ -163,9 +160,9 @@ class Listing:
 
 def _limit(text: str | None) -> int:
     if not text:
-        return DEFAULT_LIMIT
-    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MOST:
-        raise InvalidRequest(f"limit takes a number from 1 to {MOST}", field="limit")
+        return limits.PAGE
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= limits.LARGEST_PAGE:
+        raise InvalidRequest(f"limit takes a number from 1 to {limits.LARGEST_PAGE}", field="limit")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""How much is taken from outside, and how much of what is too much is kept.
+"""How much is taken from outside, and how much of what is too much is kept: the one place for such numbers.
 
 Event Grid delivers no event above 1 MB, but whoever has its key can post anything. What is larger, or nested deeper,
 than any real event is neither parsed nor copied: a handful of its fields goes to the operator.
@@ -14,23 +14,25 @@ from shared.core import blob_names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LARGEST_EVENT = 1024 * 1024
-"""Most characters of an event, counted as `excess` does. Source: "Event Grid quotas and limits": 1 MB an event."""
+LARGEST_EVENT = 1024 * 1024  # bytes, as `excess` counts them; "Event Grid quotas and limits": 1 MB an event
+DEEPEST_EVENT = 32  # levels of JSON; a real event has six
+MOST_CHUNKS = 1000  # in one event; the longest recording on record had six
+LONGEST_TEXT = 4096  # bytes as JSON of a text in an event: what a queue message holds of them stays below 64 KiB
+LONGEST_MS = 1e12  # milliseconds of a duration: 31 years
+LARGEST_METADATA = 4 * 1024 * 1024  # bytes of a metadata file; real ones have some kilobytes
+MOST_PARTICIPANTS = 1000  # that a manifest names; the metadata files beside it name all
+LARGEST_DEAD_LETTER = 8 * 1024 * 1024  # bytes that are read of a blob of dead letters; our choice
 
-DEEPEST_EVENT = 32
-"""Most levels of an event; a real one has six."""
+LARGEST_START = 128 * 1024  # bytes of the body of a start; our choice
+LARGEST_CALLBACK = 256 * 1024  # bytes of the body of a callback; a real one has about one kilobyte
+LARGEST_POLICY = 1024 * 1024  # bytes of the file with the rules for automatic recording; our choice
+LONGEST_IDENTIFIER = 2048  # characters of an id or an address that a caller, a rule or the service names; our choice
+LONGEST_BASIS = 200  # characters of a consent's basis; our choice
+PAGE, LARGEST_PAGE = 50, 200  # recordings on a page, by default and at most; each costs a request to storage
 
-MOST_CHUNKS = 1000
-"""Most chunks in one event; the longest recording on record had six."""
-
-LONGEST_TEXT = 4096
-"""Most bytes of a single text in an event, written as JSON: what a queue message holds of them stays below 64 KiB."""
-
-LONGEST_REASON = 2000
-"""Most characters of a reason on the operator's list: a row of the ledger takes 32,768 of a text."""
-
-MOST_PARTICIPANTS = 1000
-"""Most participants that a manifest names; the metadata files beside it name all."""
+LONGEST_REASON = 2000  # characters of a reason on the operator's list, far below LONGEST_PROPERTY; our choice
+LONGEST_DETAIL = 500  # characters that are kept of an explanation of the service's; our choice
+LONGEST_PROPERTY = 30_000  # UTF-16 units; "Understanding the Table service data model": a property takes 32,768
 
 _NODE = 8
 _ABRIDGED = 200

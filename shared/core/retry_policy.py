@@ -1,18 +1,81 @@
-"""When a chunk that could not be archived is tried again: until its source expires, not until a counter runs out."""
+"""What is tried again, and when.
+
+A request is repeated in place a few times (`Backoff`). A chunk that could not be archived is tried again until its
+source expires, not until a counter runs out (`delay_after`).
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from math import inf
 from typing import TYPE_CHECKING
+
+from shared.core.times import utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
-LONGEST = timedelta(minutes=30)
-"""Most time between two tries."""
+THROTTLED = frozenset({429, 503})  # a service asks for fewer requests
+TRANSIENT = frozenset({429, 500, 502, 503, 504})  # the same request may succeed within seconds
+GONE = frozenset({404, 410})  # the file is not there: asking again in place does not bring it
 
-SHORTEST_NEAR_DEADLINE = timedelta(seconds=30)
-"""Least time between two tries when the source is about to expire."""
+LONGEST = timedelta(minutes=30)  # between two tries
+SHORTEST_NEAR_DEADLINE = timedelta(seconds=30)  # between two tries when the source is about to expire
+LONGEST_QUEUED = timedelta(days=7)  # that a queue hides a message; "Put Message", visibilitytimeout
+_MOST_SECONDS = 10.0**10
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How a request is repeated in place."""
+
+    first: float  # seconds to wait after the first failure; they double with each
+    retries: float = inf  # most repetitions in a row
+    longest: float = inf  # most seconds to wait; what would take longer is left to the caller
+
+    def delay(self, failures: int, retry_after: float | None = None) -> float | None:
+        """Return the seconds to wait after so many failures in a row, or None when the request is not to be repeated.
+
+        What the other side asks for in `retry_after`, in seconds, goes before the own delay.
+        """
+        delay = self.first * _growth(failures) if retry_after is None else retry_after
+        return delay if failures <= self.retries and delay <= self.longest else None
+
+
+SOURCE_BACKOFF = Backoff(first=0.25, retries=4, longest=20.0)  # reading a recording's files
+STORAGE_BACKOFF = Backoff(first=0.5, retries=3, longest=20.0)  # writing blobs, beyond the SDK's own retries
+CONTROL_BACKOFF = Backoff(first=0.5)  # controlling recordings; how long a caller is kept waiting ends it
+
+
+def may_pass(status: int) -> bool:
+    """Return whether a request that was refused so may be granted minutes later: credentials can be corrected."""
+    return status >= 500 or status in {401, 403, 408, 429}
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks for, never less than 0; None where it cannot be read.
+
+    Parameters
+    ----------
+    value
+        Seconds or a date (RFC 9110, section 10.2.3) in one of the three forms of section 5.6.7; None where there is
+        no header.
+    now
+        The time, with a zone.
+    """
+    text = (value or "").strip()
+    if re.fullmatch(r"-?[0-9]+", text):
+        seconds = float(text)
+    else:
+        try:
+            seconds = (utc(parsedate_to_datetime(text)) - now).total_seconds()
+        except (ValueError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), _MOST_SECONDS)
 
 
 def delay_after(
@@ -27,7 +90,7 @@ def delay_after(
 
     The delay doubles with each try and is spread by half, so that chunks that failed together do not come back
     together. It never takes more than half of the time left, so tries get denser towards the deadline instead of
-    leaping over it; only a Retry-After of the other side can be longer.
+    leaping over it; only a Retry-After of the other side can be longer, up to what a queue takes.
 
     Parameters
     ----------
@@ -42,7 +105,11 @@ def delay_after(
     random
         Returns a number from 0 to 1.
     """
-    doubled: timedelta = min(first * 2 ** min(tries - 1, 20), LONGEST)
+    doubled: timedelta = min(first * _growth(tries), LONGEST)
     grown = doubled * (0.75 + random() / 2)
     bounded = min(grown, max(time_left / 2, min(SHORTEST_NEAR_DEADLINE, grown)))
-    return max(bounded, timedelta(seconds=retry_after or 0))
+    return max(bounded, timedelta(seconds=min(retry_after or 0, LONGEST_QUEUED.total_seconds())))
+
+
+def _growth(failures: int) -> int:
+    return 1 << min(failures - 1, 20)

@@ -14,14 +14,12 @@ import aiohttp
 from azure.core.exceptions import ClientAuthenticationError
 
 from shared.core.errors import ServiceError, SettingsError
+from shared.core.version import VERSION
 from shared.diagnostics import trust
 from shared.diagnostics.findings import NO_IDENTITY, SETTINGS, Check, CheckStatus, Diagnosis, Trouble, run_checks
 from shared.diagnostics.health import NO_RECORDING
 from shared.diagnostics.probes import CONTAINER_ROLE, ONCE, STORAGE_CHECKS, Surroundings
 from shared.incidents.evidence_blobs import SETTLED_AT
-
-APP_VERSION = "0.1.0"
-"""As in pyproject.toml, which is not deployed."""
 
 SERVICE_KEEPS_HOURS = 24
 """How long Azure Communication Services keeps a recording's files; in the 2021 preview it was 48."""
@@ -228,4 +226,4 @@ def diagnosed_by(error: SettingsError) -> Diagnosis:
 
 def versions() -> dict[str, Any]:
     """Return the versions of the app, of Python and of the packages that reach outside."""
-    return {"app": APP_VERSION, "python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+    return {"app": VERSION, "python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 
+from shared.core.azure_errors import error_code, reason
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
@@ -152,25 +154,20 @@ async def run_checks[S](checks: Sequence[Check[S]], around: S) -> list[CheckResu
 
 
 async def _made[S](check: Check[S], around: S) -> CheckResult:
+    def failed(detail: str, mend: str) -> CheckResult:
+        return CheckResult(check.id, CheckStatus.FAILED, detail, mend)
+
     try:
         async with asyncio.timeout(TIMEOUT):
             return CheckResult(check.id, CheckStatus.OK, await check.run(around))
     except Trouble as found:
         return CheckResult(check.id, found.status, found.detail, found.mend)
     except TimeoutError:
-        return CheckResult(
-            check.id,
-            CheckStatus.FAILED,
-            f"no answer within {TIMEOUT:g} s",
-            "check the address and the way through the network",
-        )
+        return failed(f"no answer within {TIMEOUT:g} s", "check the address and the way through the network")
     except AzureError as error:
-        detail, mend = explained(error, check.role)
-        return CheckResult(check.id, CheckStatus.FAILED, detail, mend)
+        return failed(*explained(error, check.role))
     except Exception as error:  # noqa: BLE001 - what breaks one check must not hide what the others find
-        return CheckResult(
-            check.id, CheckStatus.FAILED, f"the check itself failed ({type(error).__name__})", "report it as a bug"
-        )
+        return failed(f"the check itself failed ({type(error).__name__})", "report it as a bug")
 
 
 def _waiting(check: str, other: str) -> CheckResult:
@@ -188,10 +185,7 @@ def explained(error: AzureError, role: str) -> tuple[str, str]:
         What the app's identity needs, for the mend.
     """
     status = getattr(error, "status_code", None)
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    code = getattr(error, "error_code", None) or headers.get("x-ms-error-code")  # not every SDK reads the header
-    name = str(getattr(code, "value", code) or "")
-    said = f"{status} {name}".rstrip()
+    name, said = error_code(error), reason(error)
     if name in _REFUSALS:
         return f"refused: {said}", _REFUSALS[name]
     match error:

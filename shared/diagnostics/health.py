@@ -7,14 +7,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import (
-    AzureError,
-    ClientAuthenticationError,
-    HttpResponseError,
-    ResourceNotFoundError,
-)
+from azure.core.exceptions import AzureError
 
 from shared.core.errors import ServiceError
+from shared.diagnostics.findings import explained
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -32,14 +28,6 @@ FRESH = 5.0
 
 NO_RECORDING = "health"
 """An id that no recording has: the service's 404 for it proves that it answers and takes the app's credentials."""
-
-_FAILURES = (
-    (TimeoutError, f"no answer within {TIMEOUT:g} s; check the address and the network"),
-    (ResourceNotFoundError, "it does not exist; deploy infra/ or create it"),
-    (ClientAuthenticationError, "the app's credentials are refused; check its identity's roles or ARCHIVE_STORAGE"),
-    (HttpResponseError, "it refuses the request; check the identity's roles and the firewall"),
-    (AzureError, "it cannot be reached; check the address and the network"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +95,8 @@ async def _finding(check: Callable[[], Awaitable[object]]) -> DependencyHealth:
     except ServiceError as error:
         mend = "; check ACS_ENDPOINT or ACS_CONNECTION_STRING" if error.status in {401, 403, 503} else ""
         return DependencyHealth(ok=False, detail=f"the service answered {error.status} {error.code}{mend}")
-    except (TimeoutError, AzureError) as error:
-        return DependencyHealth(ok=False, detail=next(detail for kind, detail in _FAILURES if isinstance(error, kind)))
+    except TimeoutError:
+        return DependencyHealth(ok=False, detail=f"no answer within {TIMEOUT:g} s; check the address and the network")
+    except AzureError as error:
+        return DependencyHealth(ok=False, detail="; ".join(explained(error, "the roles that infra/ assigns")))
     return DependencyHealth(ok=True)

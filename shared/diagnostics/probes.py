@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
+from shared.core.azure_errors import error_code
 from shared.diagnostics.findings import Check, CheckStatus, Trouble
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ async def container_delete(around: Surroundings) -> str:
     except ResourceNotFoundError:  # another diagnosis deleted it just now
         pass
     except HttpResponseError as error:
-        if "Immutable" not in str(getattr(error, "error_code", "")):
+        if "Immutable" not in (error_code(error) or ""):
             raise
         return f"refused, as an immutable container should; {PROBE_BLOB} stays"
     return "the probe was deleted again"

@@ -21,8 +21,9 @@ from yarl import URL
 
 from shared.core.errors import SourceNotReady, SourceRefused, SourceUnavailable
 from shared.core.media_formats import describe, sniff
+from shared.core.retry_policy import GONE
 from shared.download.media_file import MediaFile, Patience
-from shared.download.response import GONE, HEAD_BYTES, FileResponse, beginning, refusal
+from shared.download.response import HEAD_BYTES, FileResponse, beginning, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from shared.core.errors import Retryable, SourceChanged, SourceEnded, SourceNotReady, SourceRefused, SourceUnavailable
-from shared.download.response import GONE
+from shared.core.retry_policy import GONE, SOURCE_BACKOFF, THROTTLED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from shared.core.media_formats import Format
     from shared.download.response import FileResponse
-
-_PATIENCE = 4
-_FIRST_DELAY = 0.25
-_LONGEST_WAIT = 20.0
 
 
 class MediaFile:
@@ -235,13 +230,13 @@ class Patience:
     async def wait(self, error: Retryable) -> None:
         """Wait before the next try, or raise `error` when there is none."""
         if isinstance(error, SourceRefused):
-            if error.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE} and self._refused:
+            if error.status in THROTTLED and self._refused:
                 self._refused(error.retry_after)
             if error.status in GONE:
                 raise error
         self._failures += 1
-        delay = max(error.retry_after or 0.0, _FIRST_DELAY * 2 ** (self._failures - 1))
-        if self._failures > _PATIENCE or delay > _LONGEST_WAIT:
+        delay = SOURCE_BACKOFF.delay(self._failures, error.retry_after or None)
+        if delay is None:
             raise error
         await self._sleep(delay)
 

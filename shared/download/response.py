@@ -6,7 +6,6 @@ import asyncio
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Self
 
@@ -14,13 +13,11 @@ import aiohttp
 
 from shared.core.errors import Retryable, SourceEnded, SourceNotReady, SourceRefused, SourceUnavailable
 from shared.core.media_formats import describe
+from shared.core.retry_policy import retry_after
 from shared.download.body import Body
 
 HEAD_BYTES = 64 * 1024
 """How much of a file's beginning is looked at, and goes into its identity: two seconds of the plainest audio."""
-
-GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
-"""Statuses of a file that is not there."""
 
 _CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)", re.IGNORECASE)
 
@@ -127,19 +124,5 @@ def refusal(response: aiohttp.ClientResponse, body: bytes) -> Retryable:
         return SourceNotReady("the service sends an empty file")
     if status == HTTPStatus.BAD_REQUEST and describe(body) in {"an HTML page", "a page or an XML document"}:
         return SourceNotReady("the service answered 400 with a page")
-    return SourceRefused(
-        f"the service answered {status}", status=status, retry_after=_retry_after(response.headers.get("Retry-After"))
-    )
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds from a Retry-After header, which names seconds or a date (RFC 9110, section 10.2.3)."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    seconds = retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+    return SourceRefused(f"the service answered {status}", status=status, retry_after=seconds)

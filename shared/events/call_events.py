@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from shared.core import limits
 from shared.core.errors import InvalidEvent
 from shared.core.models import ReceivedModel
 from shared.events.recording_files import read_data, read_envelope
@@ -72,7 +73,7 @@ class _Named(ReceivedModel):
 
 
 class _Data(ReceivedModel):
-    server_call_id: Annotated[str, Field(min_length=1, max_length=2048)]
+    server_call_id: Annotated[str, Field(min_length=1, max_length=limits.LONGEST_IDENTIFIER)]
     started_by: _Person | None = None
     group: _Named | None = None
     room: _Named | None = None

@@ -13,16 +13,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from shared.core.errors import SourceNotReady
-from shared.core.limits import LONGEST_TEXT
+from shared.core.limits import LONGEST_MS, LONGEST_TEXT
 from shared.core.models import UtcDatetime
 from shared.core.times import iso_time
 from shared.events.recording_files import ChannelType, ContentType, control_api_spelling
 
-METADATA_LIMIT = 4 * 1024 * 1024
-"""Largest metadata file that is read, in bytes; real ones have some kilobytes."""
-
 _LAST_CHANNEL = 9999
-_LONGEST_MS = 1e12
 
 _MOMENT: TypeAdapter[UtcDatetime] = TypeAdapter(UtcDatetime)
 
@@ -123,7 +119,7 @@ def _spelled(value: object) -> str | None:
 
 
 def _milliseconds(value: object) -> int | None:
-    return round(value) if isinstance(value, int | float) and 0 <= value <= _LONGEST_MS else None
+    return round(value) if isinstance(value, int | float) and 0 <= value <= LONGEST_MS else None
 
 
 def _moment(value: object) -> str | None:

@@ -57,9 +57,9 @@ class Chunk(ReceivedModel):
     document_id: Annotated[Text, Field(min_length=1, max_length=1024)]
     index: Annotated[int, Field(ge=0, le=999_999)]
     end_reason: Text | None = None
-    content_location: Annotated[str, Field(min_length=1, max_length=4096)]
-    metadata_location: Annotated[str, Field(min_length=1, max_length=4096)]
-    delete_location: Annotated[str, Field(max_length=4096)] | None = None
+    content_location: Annotated[str, Field(min_length=1, max_length=limits.LONGEST_TEXT)]
+    metadata_location: Annotated[str, Field(min_length=1, max_length=limits.LONGEST_TEXT)]
+    delete_location: Annotated[str, Field(max_length=limits.LONGEST_TEXT)] | None = None
 
 
 class _StorageInfo(ReceivedModel):
@@ -69,7 +69,7 @@ class _StorageInfo(ReceivedModel):
 class _Data(ReceivedModel):
     recording_storage_info: _StorageInfo
     recording_start_time: UtcDatetime | None = None
-    recording_duration_ms: Annotated[float, Field(ge=0, le=1e12)] | None = None
+    recording_duration_ms: Annotated[float, Field(ge=0, le=limits.LONGEST_MS)] | None = None
     session_end_reason: Text | None = None
     recording_content_type: OpenEnum | None = None
     recording_channel_type: OpenEnum | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from shared.core import blob_names
+from shared.core import blob_names, limits
 from shared.core.errors import ArchiveConflict, InvalidEvent, ManifestUnreadable
 from shared.core.times import iso_time
 from shared.events.chunk_message import ChunkMessage
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from shared.storage.manifest import Manifest
 
 _TEXTS = ("error", "recordingId", "documentId", "prefix")
-_LONGEST_REASON = 30_000
-"""Characters; the ledger keeps it in one property, which takes 32,768."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class Evidence:
         raised_at, expires_at = _moment(found.get("raisedAt")) or written_at, _moment(found.get("expiresAt"))
         level = found.get("severity")
         row = {name: value for name in _TEXTS if isinstance(value := found.get(name), str)}
-        row |= {"id": identifier, "kind": kind.value, "reason": reason[:_LONGEST_REASON]}
+        row |= {"id": identifier, "kind": kind.value, "reason": reason[: limits.LONGEST_PROPERTY]}
         row |= {"raisedAt": iso_time(raised_at), "severity": level if level in set(Severity) else Severity.WARNING}
         if expires_at is not None:
             row["expiresAt"] = iso_time(expires_at)

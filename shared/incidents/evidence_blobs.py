@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from shared.core import blob_names, log
+from shared.core.azure_errors import error_code
 from shared.storage.blobs import json_bytes
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class EvidenceBlobs:
         except HttpResponseError as error:
             if error.status_code not in _REFUSED:
                 raise
-            log.warning("attention.not_marked", blob=blob, code=getattr(error, "error_code", None))
+            log.warning("attention.not_marked", blob=blob, code=error_code(error))
             return False
         return True
 

@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core import log, telemetry
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.blob_names import chunk_identifier, safe_name
 from shared.core.errors import Retryable
 from shared.core.limits import clipped
 from shared.core.times import iso_time
 from shared.incidents.evidence_blobs import RAISED_AT, SETTLED_AT, SETTLED_BY
 from shared.incidents.kinds import KINDS, IncidentKind, Severity, severity
-from shared.storage.blobs import storage_errors_told
 from shared.storage.ledger import best_effort
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class Incidents:
         StorageUnavailable
             The list, or the evidence, cannot be reached: do it again.
         """
-        with storage_errors_told():
+        with storage_errors_translated():
             row = await self._claims.get(_PARTITION, key)
             if row is None or not row.get("id"):
                 return False
@@ -274,7 +274,7 @@ class Incidents:
             The list cannot be reached.
         """
         levels = list(Severity)
-        with storage_errors_told():
+        with storage_errors_translated():
             rows = [row async for row in self.findings()]
         return sorted(
             rows,

@@ -11,7 +11,7 @@ import itertools
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID, uuid4
 
@@ -27,6 +27,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from shared.core.errors import ServiceError
 from shared.core.limits import clipped
 from shared.core.redaction import redacted
+from shared.core.retry_policy import CONTROL_BACKOFF, TRANSIENT, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -36,16 +37,12 @@ if TYPE_CHECKING:
 
     from shared.recordings.start_request import StartRecording
 
-BUSY = frozenset({429, 500, 502, 503, 504})
-"""Statuses after which the service is asked again."""
-
 PATIENCE = 15.0
 """Seconds for which a caller is kept waiting while the service is busy."""
 
 PATIENCE_OF_GET = 5.0
 """Seconds for which one is kept waiting who asks for a state: the ledger and the archive have an answer too."""
 
-_PAUSE = 0.5
 _LEAST = 0.1
 
 
@@ -178,16 +175,18 @@ class AcsClient:
     async def _asked(self, ask: Callable[[], Awaitable[Any]], *, patience: float = PATIENCE) -> Any:
         """Ask the service, again when it is busy, as long as a caller may be kept waiting."""
         give_up_at = time.monotonic() + patience
-        for attempt in itertools.count():
+        for attempt in itertools.count(1):
             try:
                 async with asyncio.timeout(max(give_up_at - time.monotonic(), _LEAST)):
                     return await ask()
             except TimeoutError as error:
-                raise ServiceError(503, "ServiceTimeout", "the service does not answer", retry_after=_PAUSE) from error
+                raise ServiceError(
+                    503, "ServiceTimeout", "the service does not answer", retry_after=CONTROL_BACKOFF.first
+                ) from error
             except AzureError as error:
                 failure, cause = _service_error(error), error
-            delay = failure.retry_after if failure.retry_after is not None else _PAUSE * 2**attempt
-            if failure.status not in BUSY or time.monotonic() + delay > give_up_at:
+            delay = CONTROL_BACKOFF.delay(attempt, failure.retry_after)
+            if failure.status not in TRANSIENT or delay is None or time.monotonic() + delay > give_up_at:
                 # The platform logs causes, and a refusal's text can hold the signature; an identity's failure has none.
                 raise failure from cause if getattr(cause, "response", None) is None else None
             await asyncio.sleep(delay)
@@ -202,18 +201,8 @@ def _service_error(error: AzureError) -> ServiceError:
         error.status_code or 503,
         (error.error.code if error.error else None) or str(error.status_code),
         redacted(clipped((error.error.message if error.error else None) or str(error.reason or "no explanation"))),
-        retry_after=_retry_after(headers.get("Retry-After", ""), datetime.now(UTC)),
+        retry_after=retry_after(headers.get("Retry-After"), datetime.now(UTC)),
     )
-
-
-def _retry_after(value: str, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for; it names seconds or a date (RFC 9110, section 10.2.3)."""
-    if value.isdecimal():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value).astimezone(UTC) - now).total_seconds())
-    except ValueError:
-        return None
 
 
 def _identifier(raw_id: str) -> CommunicationIdentifier:

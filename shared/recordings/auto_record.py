@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from shared.core import limits, log
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidEvent, ServiceError
+from shared.core.retry_policy import may_pass
 from shared.core.times import iso_time
 from shared.events.call_events import CallChange, parse_call
 from shared.events.recording_files import check_event
@@ -27,7 +29,6 @@ from shared.incidents.incidents import Incident
 from shared.incidents.kinds import IncidentKind
 from shared.recordings.acs_client import Repeatability
 from shared.recordings.policy import Action
-from shared.storage.blobs import storage_errors_told
 from shared.storage.ledger import Operation, best_effort
 
 if TYPE_CHECKING:
@@ -52,10 +53,7 @@ ESTABLISHING = timedelta(minutes=2)
 _WAIT = 5.0
 _LOOK = 0.25
 
-_LONGEST_REFUSAL = 500
 _NOT_ESTABLISHED = "8501"
-_PASSING = frozenset({401, 403, 408, 429})
-"""Statuses, beside 5xx, after which the service may agree later: an operator can mend credentials."""
 
 
 def by_hand(server_call_id: str) -> str:
@@ -124,7 +122,7 @@ class AutoRecord:
         StorageUnavailable
             The ledger cannot be used; the event should come again.
         """
-        with storage_errors_told():
+        with storage_errors_translated():
             try:
                 check_event(event, self._resource_id)
                 call = parse_call(event, self._now())
@@ -203,7 +201,7 @@ class AutoRecord:
         if error.code == _NOT_ESTABLISHED:
             # The call is not in this state yet, or not any more. CallEnded tells, and time does if that is late.
             return self._now() - call.at < ESTABLISHING
-        return error.status >= 500 or error.status in _PASSING
+        return may_pass(error.status)
 
     async def _ended(self, call: CallEvent) -> None:
         if self._policy is not None:
@@ -220,7 +218,7 @@ class AutoRecord:
 
     async def _tell(self, event: Mapping[str, Any], call: CallEvent, decision: Decision, refusal: str) -> None:
         """Put a call on the operator's list that should be recorded and is not."""
-        said = limits.clipped(refusal, _LONGEST_REFUSAL).rstrip(".")
+        said = limits.clipped(refusal, limits.LONGEST_DETAIL).rstrip(".")
         await self._incidents.report(
             Incident(
                 kind=IncidentKind.CALL,

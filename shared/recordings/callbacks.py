@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
-from shared.core import log
+from shared.core import limits, log
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.blob_names import safe_name
 from shared.core.errors import BodyTooLarge, InvalidRequest, UnknownCallback
 from shared.core.models import ReceivedModel, UtcDatetime
 from shared.core.times import iso_time
-from shared.storage.blobs import storage_errors_told
 from shared.storage.ledger import Operation
 
 if TYPE_CHECKING:
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 ROUTE = "callbacks"
 """The route's first segment, below `api`."""
 
-BODY_LIMIT = 256 * 1024
-"""Largest body that is read, in bytes; a real one has about one kilobyte."""
-
 STATE_CHANGED = "Microsoft.Communication.RecordingStateChanged"
 START_FAILED = "Microsoft.Communication.StartRecordingFailed"
 
@@ -48,9 +45,8 @@ NOT_BEGUN = "not begun"
 
 _TOKEN_BYTES = 32
 _NOBODY = hashlib.sha256(b"").hexdigest()  # of an empty token, which no route lets through
-_LONGEST_DETAIL = 500
 
-_Id = Annotated[str, Field(min_length=1, max_length=2048)]
+_Id = Annotated[str, Field(min_length=1, max_length=limits.LONGEST_IDENTIFIER)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +143,7 @@ def _failure(data: _Data) -> tuple[Operation, str | None]:
     result = data.result_information or _Result()
     code = "/".join(str(code) for code in (result.code, result.sub_code) if code is not None)
     detail = ": ".join(part for part in (code, result.message) if part)
-    return Operation.REPORTED_FAILED, detail[:_LONGEST_DETAIL] or None
+    return Operation.REPORTED_FAILED, detail[: limits.LONGEST_DETAIL] or None
 
 
 def _state(data: _Data, path: str) -> tuple[Operation | None, str | None]:
@@ -223,19 +219,19 @@ class Callbacks:
         UnknownCallback
             There is no such address.
         BodyTooLarge
-            The body is larger than `BODY_LIMIT`.
+            The body is larger than `limits.LARGEST_CALLBACK`.
         InvalidRequest
             The body is not what the service posts.
         StorageUnavailable
             It could not be noted; it should come again.
         """
-        with storage_errors_told():
+        with storage_errors_translated():
             known = await self._claims.get("callback", reference)
             expected = known["tokenHash"] if known is not None else _NOBODY
             if not hmac.compare_digest(_hash(token), expected) or known is None:
                 raise UnknownCallback
-            if len(body) > BODY_LIMIT:
-                raise BodyTooLarge(BODY_LIMIT)
+            if len(body) > limits.LARGEST_CALLBACK:
+                raise BodyTooLarge(limits.LARGEST_CALLBACK)
             for callback in parse_callbacks(body, self._now()):
                 if await self.bind(reference, callback.recording_id):
                     await self._note(callback)

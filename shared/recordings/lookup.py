@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from azure.core.exceptions import AzureError
 
 from shared.core import blob_names, log
+from shared.core.azure_errors import STORAGE_FAILED, error_code, reason
 from shared.core.errors import ManifestUnreadable, RecordingNotFound, ServiceError, StorageUnavailable
 from shared.core.times import iso_time
 from shared.recordings.states import Seen
@@ -59,10 +60,8 @@ async def within_patience[T](work: Awaitable[T]) -> T:
         async with asyncio.timeout(PATIENCE):
             return await work
     except (AzureError, TimeoutError) as error:
-        code = getattr(error, "error_code", None) or type(error).__name__
-        log.error("storage.unavailable", error=type(error).__name__, code=code)
-        message = f"the app's storage refused, or did not answer: {code}"
-        raise StorageUnavailable(message, retry_after=PATIENCE) from None
+        log.error("storage.unavailable", error=type(error).__name__, code=error_code(error) or type(error).__name__)
+        raise StorageUnavailable(f"{STORAGE_FAILED}: {reason(error)}", retry_after=PATIENCE) from None
 
 
 class Lookup:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
 
+from shared.core import limits
 from shared.core.errors import InvalidRequest
 from shared.core.models import UtcDatetime
 from shared.recordings.request_fields import Channels, Content, FileFormat, RawId
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
 
     from shared.events.call_events import CallEvent
 
-LARGEST = 1024 * 1024
-"""Largest policy file that is read, in bytes."""
-
-_Text = Annotated[str, Field(min_length=1, max_length=2048)]
+_Text = Annotated[str, Field(min_length=1, max_length=limits.LONGEST_IDENTIFIER)]
 _Patterns = Annotated[
     list[_Text], Field(min_length=1), BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
 ]
@@ -120,10 +118,10 @@ class Options(_Part):
 class StatedConsent(_Part):
     """Why calls that a rule fits may be recorded; `basis` has to be stated, the app does not ask anybody."""
 
-    basis: Annotated[str, Field(min_length=1, max_length=200)]
+    basis: Annotated[str, Field(min_length=1, max_length=limits.LONGEST_BASIS)]
     obtained_from: list[RawId] = []
     obtained_at: UtcDatetime | None = None
-    reference: Annotated[str, Field(max_length=2048)] | None = None
+    reference: Annotated[str, Field(max_length=limits.LONGEST_IDENTIFIER)] | None = None
 
 
 class PolicyConsent(Consent):
@@ -156,11 +154,7 @@ class Rule(_Part):
             server_call_id=call.server_call_id,
             **options.model_dump(exclude_none=True),
             consent=PolicyConsent(
-                basis=stated.basis,
-                obtained_from=stated.obtained_from,
-                obtained_at=stated.obtained_at or call.at,
-                reference=stated.reference,
-                policy_rule=self.name,
+                **{"obtained_at": call.at} | stated.model_dump(exclude_none=True), policy_rule=self.name
             )
             if stated
             else None,
@@ -239,11 +233,11 @@ def read_policy(path: Path, *, require_consent: bool) -> tuple[Policy | None, li
     """
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(limits.LARGEST_POLICY + 1)
     except OSError as error:
         return None, [f"the file cannot be read ({error.strerror}); give its path from the app's root"]
-    if len(content) > LARGEST:
-        return None, [f"the file is larger than {LARGEST} bytes"]
+    if len(content) > limits.LARGEST_POLICY:
+        return None, [f"the file is larger than {limits.LARGEST_POLICY} bytes"]
     return parse_policy(content, require_consent=require_consent)
 
 

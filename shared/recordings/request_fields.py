@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from shared.core.limits import LONGEST_IDENTIFIER
 from shared.core.media_formats import Format
 from shared.core.models import ReceivedModel
 from shared.events.recording_files import ChannelType, ContentType, control_api_spelling
@@ -17,7 +18,7 @@ from shared.events.recording_files import ChannelType, ContentType, control_api_
 class Participant(ReceivedModel):
     """A participant as the service writes one; what else it says of them is not needed."""
 
-    raw_id: Annotated[str, Field(min_length=1, max_length=2048)]
+    raw_id: Annotated[str, Field(min_length=1, max_length=LONGEST_IDENTIFIER)]
 
 
 def _raw_id(value: object) -> object:
@@ -40,18 +41,18 @@ def _container_address(value: str) -> str:
     return value
 
 
-Identifier = Annotated[str, Field(min_length=1, max_length=2048)]
+Identifier = Annotated[str, Field(min_length=1, max_length=LONGEST_IDENTIFIER)]
 RawId = Annotated[Identifier, BeforeValidator(_raw_id, json_schema_input_type=Identifier | Participant)]
 """A participant: `"8:acs:…"`, or the service's own form `{"rawId": "8:acs:…"}`."""
 
 WebAddress = Annotated[
     str,
-    Field(pattern=r"^https?://", max_length=2048, json_schema_extra={"format": "uri"}),
+    Field(pattern=r"^https?://", max_length=LONGEST_IDENTIFIER, json_schema_extra={"format": "uri"}),
     AfterValidator(_web_address),
 ]
 ContainerAddress = Annotated[
     str,
-    Field(pattern=r"^https://", max_length=2048, json_schema_extra={"format": "uri"}),
+    Field(pattern=r"^https://", max_length=LONGEST_IDENTIFIER, json_schema_extra={"format": "uri"}),
     AfterValidator(_container_address),
 ]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, ValidationError
 
+from shared.core import limits
 from shared.core.errors import Fault, InvalidRequest
 from shared.core.media_formats import Format
 from shared.core.models import ReceivedModel, UtcDatetime
@@ -46,12 +47,6 @@ COMBINATIONS = (
 CHANNELS = 5
 """Most channels of an unmixed recording; the service puts a participant on each."""
 
-LONGEST_BODY = 128 * 1024
-"""Longest body of a start, in bytes."""
-
-LONGEST_DOCUMENT = 30_000
-"""Longest consent as JSON, in UTF-16 units: the ledger keeps it in one property, which takes 32,768."""
-
 IDEMPOTENCY_KEY = r"[\x21-\x7e]{1,255}"
 """What an Idempotency-Key consists of."""
 
@@ -87,10 +82,10 @@ class ExternalStorage(Sent):
 class Consent(Sent):
     """Why the call may be recorded, and who agreed."""
 
-    basis: Annotated[str, Field(min_length=1, max_length=200)]
+    basis: Annotated[str, Field(min_length=1, max_length=limits.LONGEST_BASIS)]
     obtained_from: Annotated[list[RawId], Field(min_length=1, max_length=350)]
     obtained_at: UtcDatetime
-    reference: Annotated[str, Field(max_length=2048)] | None = None
+    reference: Annotated[str, Field(max_length=limits.LONGEST_IDENTIFIER)] | None = None
 
 
 def _described(schema: dict[str, Any]) -> None:
@@ -175,9 +170,9 @@ class StartRecording(Sent):
         yield from self._faults_of_locator()
         yield from self._faults_of_combination()
         yield from self._faults_of_channels()
-        if self.consent is not None and _units(self.consent.model_dump_json(by_alias=True)) > LONGEST_DOCUMENT:
+        if self.consent is not None and _units(self.consent.model_dump_json(by_alias=True)) > limits.LONGEST_PROPERTY:
             yield Fault(
-                "consent", f"is longer than {LONGEST_DOCUMENT} characters; refer to a document by its reference"
+                "consent", f"is longer than {limits.LONGEST_PROPERTY} characters; refer to a document by its reference"
             )
 
     def _asked_types(self) -> dict[str, str | None]:
@@ -245,8 +240,8 @@ def parse_start(body: bytes) -> StartRecording:
     InvalidRequest
         Fields are missing or wrong; names every one.
     """
-    if len(body) > LONGEST_BODY:
-        raise InvalidRequest(f"the body is longer than {LONGEST_BODY} bytes")
+    if len(body) > limits.LARGEST_START:
+        raise InvalidRequest(f"the body is longer than {limits.LARGEST_START} bytes")
     try:
         request = StartRecording.model_validate_json(body)
     except ValidationError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.core import log
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import ArchiverError
-from shared.storage.blobs import storage_errors_told
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable
@@ -32,7 +32,7 @@ async def each[T](what: str, items: AsyncIterable[T], work: Callable[[T], Awaita
     in_a_row = 0
     async for item in items:
         try:
-            with storage_errors_told():
+            with storage_errors_translated():
                 await work(item)
             in_a_row = 0
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one item, the others are not to suffer

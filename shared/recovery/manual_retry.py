@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from shared.core import blob_names, log
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import IncidentNotFound, InvalidEvent, NothingToRetry
 from shared.core.models import ResponseModel
 from shared.events.call_events import CALL_EVENTS
@@ -16,7 +17,6 @@ from shared.events.chunk_message import ChunkMessage
 from shared.incidents.incidents import SWEEP
 from shared.incidents.kinds import KINDS, IncidentKind, Retry
 from shared.recordings.auto_record import by_hand
-from shared.storage.blobs import storage_errors_told
 from shared.storage.consent import add_consent
 from shared.storage.dead_letters import event_type
 from shared.storage.ledger import best_effort
@@ -97,7 +97,7 @@ class ManualRetry:
         StorageUnavailable
             Not everything was put back: do it again.
         """
-        with storage_errors_told():
+        with storage_errors_translated():
             row = await self._incidents.find(key)
             evidence = await self._restoration.evidence(key)
             if evidence is None and (row is None or not row.get("id")):

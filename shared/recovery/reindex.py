@@ -19,13 +19,12 @@ from azure.core.exceptions import HttpResponseError
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from shared.catalogue.listing import DEFAULT_LIMIT
-from shared.core import blob_names, log
+from shared.core import blob_names, limits, log
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidEvent, InvalidRequest, ManifestUnreadable
 from shared.core.times import iso_time
 from shared.events.recording_files import parse_recording_files
 from shared.incidents.restoration import Restoration, raised_at
-from shared.storage.blobs import storage_errors_told
 
 if TYPE_CHECKING:
     from shared.catalogue.listing import Listing
@@ -116,7 +115,7 @@ class Reindex:
         kind, rest = (cursor[:2], cursor[2:]) if cursor else (_RECORDINGS, "")
         if kind not in {_RECORDINGS, _FINDINGS}:
             raise InvalidRequest("cursor is not one that a reindexing gave out", field="cursor")
-        with storage_errors_told():
+        with storage_errors_translated():
             if kind == _RECORDINGS:
                 report = await self._recordings(since, rest or None, limit)
             else:
@@ -203,7 +202,7 @@ class Reindex:
 
     async def _findings(self, since: str, marker: str) -> ReindexReport:
         blobs = self._archive.container.list_blobs(
-            name_starts_with=blob_names.ATTENTION, include=["metadata"], results_per_page=DEFAULT_LIMIT
+            name_starts_with=blob_names.ATTENTION, include=["metadata"], results_per_page=limits.PAGE
         ).by_page(_decoded(marker))
         try:
             page = await anext(blobs, None)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.core import log
+from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import ArchiverError
-from shared.storage.blobs import storage_errors_told
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -41,7 +41,7 @@ class Sweep:
         failures: list[Exception] = []
         for name, step in self._steps.items():
             try:
-                with storage_errors_told():
+                with storage_errors_translated():
                     await step()
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one step, the others have their turn
                 reason = str(error) if isinstance(error, ArchiverError | ExceptionGroup) else type(error).__name__

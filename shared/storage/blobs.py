@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import ContentSettings
 
-from shared.core.errors import StorageUnavailable
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from azure.storage.blob import BlobProperties
     from azure.storage.blob.aio import ContainerClient
 
 JSON = ContentSettings(content_type="application/json")
-
-
-@contextmanager
-def storage_errors_told() -> Iterator[None]:
-    """Raise `StorageUnavailable` for the SDK's errors, whose texts can hold parts of a signature."""
-    try:
-        yield
-    except AzureError as error:
-        code = getattr(error, "error_code", None) or getattr(error, "status_code", None) or type(error).__name__
-        raise StorageUnavailable(f"the archive's storage refused, or did not answer: {code}") from None
 
 
 class Blobs:

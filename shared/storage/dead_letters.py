@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.core import log
+from shared.core import limits, log
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 REPLAYED = "replayed/"
 """Where a dead letter is moved once it was taken in; nothing is deleted."""
-
-_LARGEST = 8 * 1024 * 1024
 
 
 class DeadLetters:
@@ -63,7 +61,7 @@ class DeadLetters:
             log.info("dead_letter.moved_by_another", blob=name)
 
     async def _content(self, name: str) -> bytes:
-        stream = await self._container.download_blob(name, offset=0, length=_LARGEST)
+        stream = await self._container.download_blob(name, offset=0, length=limits.LARGEST_DEAD_LETTER)
         return bytes(await stream.readall())
 
 

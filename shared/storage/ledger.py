@@ -25,6 +25,7 @@ from uuid import uuid4
 from azure.core.exceptions import AzureError
 
 from shared.core import log
+from shared.core.azure_errors import error_code
 from shared.core.blob_names import safe_name
 from shared.core.times import iso_time
 
@@ -149,7 +150,7 @@ async def best_effort[T](work: Awaitable[T]) -> T | None:
     try:
         return await work
     except AzureError as error:
-        log.error("ledger.unavailable", error=type(error).__name__, code=getattr(error, "error_code", None))
+        log.error("ledger.unavailable", error=type(error).__name__, code=error_code(error))
         return None
 
 

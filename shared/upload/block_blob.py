@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from contextlib import contextmanager
+import itertools
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from azure.core import MatchConditions
-from azure.core.exceptions import (
-    AzureError,
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceModifiedError,
-    ResourceNotFoundError,
-)
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, ContentSettings
 
-from shared.core.errors import BlocksLost, StorageUnavailable
+from shared.core.azure_errors import error_code, storage_errors_translated
+from shared.core.errors import BlocksLost
+from shared.core.retry_policy import STORAGE_BACKOFF, THROTTLED, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from azure.storage.blob import BlobProperties
     from azure.storage.blob.aio import BlobClient
@@ -31,10 +28,6 @@ if TYPE_CHECKING:
     from shared.upload.buffers import Block
     from shared.upload.digests import Digests, Hashing
 
-_SPARE = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
-_TRIES = 4
-_FIRST_DELAY = 0.5
-_LONGEST_WAIT = 20.0
 _READ_AHEAD = 3
 
 
@@ -104,7 +97,7 @@ class BlockBlob:
             try:
                 found = await self._blob.get_block_list("all", retry_hook=self._on_retry)
             except ResourceNotFoundError as error:
-                if _code(error) == "ContainerNotFound":
+                if error_code(error) == "ContainerNotFound":
                     raise
 
         await self._persist(look, "list staged blocks")
@@ -183,7 +176,7 @@ class BlockBlob:
 
     async def existing(self) -> Existing:
         """Return what is committed: one request."""
-        with _storage_errors("look at the blob"):
+        with storage_errors_translated("storage did not look at the blob"):
             properties: BlobProperties = await self._blob.get_blob_properties()
         md5 = properties.content_settings.content_md5
         metadata = {key.lower(): value for key, value in (properties.metadata or {}).items()}
@@ -229,7 +222,7 @@ class BlockBlob:
         """
         settings = self._settings(digests.md5)
         settings.content_type = content_type or self._content_type
-        with _storage_errors("store the digests"):
+        with storage_errors_translated("storage did not store the digests"):
             try:
                 changed = await self._blob.set_http_headers(
                     settings, etag=etag, match_condition=MatchConditions.IfNotModified
@@ -246,7 +239,7 @@ class BlockBlob:
                     raise
 
     async def _fetch(self, offset: int, length: int, etag: str) -> bytes:
-        with _storage_errors("read the blob back"):
+        with storage_errors_translated("storage did not read the blob back"):
             stream = await self._blob.download_blob(
                 offset, length, etag=etag, match_condition=MatchConditions.IfNotModified, max_concurrency=1
             )
@@ -254,23 +247,23 @@ class BlockBlob:
 
     async def _persist(self, action: Callable[[], Any], what: str) -> None:
         """Do what the client's own retries do not: come again after 429 and after a body that arrived damaged."""
-        for attempt in range(1, _TRIES + 1):
-            with _storage_errors(what):
+        for failures in itertools.count(1):
+            with storage_errors_translated(f"storage did not {what}"):
                 try:
                     await action()
                 except HttpResponseError as error:
-                    delay = _retry_delay(error, attempt)
+                    delay = _retry_delay(error, failures)
                     _judge(error)
-                    if error.status_code in _SPARE:
+                    if error.status_code in THROTTLED:
                         self._refused()
-                    if attempt == _TRIES or delay is None or delay > _LONGEST_WAIT:
+                    if delay is None:
                         raise
                 else:
                     return
             await asyncio.sleep(delay)
 
     def _on_retry(self, *, response: Any = None, **_: Any) -> None:
-        if response is not None and response.status_code in _SPARE:
+        if response is not None and response.status_code in THROTTLED:
             self._refused()
 
     def _settings(self, md5: bytes | None) -> ContentSettings:
@@ -298,36 +291,17 @@ def _in_slices(request: Any) -> None:
         request.http_request.data = _Slices(body)
 
 
-def _code(error: AzureError) -> str | None:
-    """Return the service's error code, which the client adds to the exceptions that carry an answer."""
-    code = getattr(error, "error_code", None)
-    return None if code is None else str(getattr(code, "value", code))
-
-
 def _judge(error: HttpResponseError) -> None:
-    code = _code(error)
+    code = error_code(error)
     if code in {"InvalidBlockList", "InvalidBlockId"}:
         raise BlocksLost("blocks that were staged are gone") from error
-    if isinstance(error, ResourceExistsError | ResourceModifiedError) and code in {
-        "BlobAlreadyExists",
-        "ConditionNotMet",
-    }:
+    taken = code in {"BlobAlreadyExists", "ConditionNotMet"}
+    if taken and isinstance(error, ResourceExistsError | ResourceModifiedError):
         raise AlreadyThere from error
 
 
-def _retry_delay(error: HttpResponseError, attempt: int) -> float | None:
-    if error.status_code in _SPARE or _code(error) == "Md5Mismatch":
-        named = str(getattr(error.response, "headers", {}).get("Retry-After", ""))
-        return float(named) if named.isdecimal() else _FIRST_DELAY * 2 ** (attempt - 1)
+def _retry_delay(error: HttpResponseError, failures: int) -> float | None:
+    if error.status_code in THROTTLED or error_code(error) == "Md5Mismatch":
+        headers = getattr(error.response, "headers", {})
+        return STORAGE_BACKOFF.delay(failures, retry_after(headers.get("Retry-After"), datetime.now(UTC)))
     return None
-
-
-@contextmanager
-def _storage_errors(what: str) -> Iterator[None]:
-    try:
-        yield
-    except AzureError as error:
-        status = getattr(error, "status_code", None)
-        reason = " ".join(str(part) for part in (status, _code(error)) if part)
-        # Without the cause: the text of the SDK's error can hold parts of a signature.
-        raise StorageUnavailable(f"storage did not {what}: {reason or type(error).__name__}") from None

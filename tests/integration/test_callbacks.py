@@ -14,7 +14,8 @@ import pytest
 
 from shared.core.blob_names import safe_name
 from shared.core.errors import UnknownCallback
-from shared.recordings.callbacks import BODY_LIMIT, NOT_BEGUN, Callbacks
+from shared.core.limits import LARGEST_CALLBACK
+from shared.recordings.callbacks import NOT_BEGUN, Callbacks
 from shared.storage.ledger import Facts, Operation
 from tests.integration.archive_fixtures import acs_control, app
 from tests.integration.call_fixtures import claims, ledger, new_call
@@ -202,7 +203,7 @@ async def test_a_body_that_cannot_be_read_is_refused_and_a_huge_one_too(
             (b"nonsense", 400, "invalid-request"),
             (json.dumps(no_id).encode(), 400, "invalid-request"),
             (b"[" * 100_000, 400, "invalid-request"),
-            (b" " * (BODY_LIMIT + 1), 413, "body-too-large"),
+            (b" " * (LARGEST_CALLBACK + 1), 413, "body-too-large"),
             (b"[]", 200, None),
         ):
             async with session.post(address, data=body) as answer:

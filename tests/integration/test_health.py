@@ -25,7 +25,7 @@ async def test_a_missing_container_is_named(stack: Stack) -> None:
     findings = await check(stack, ARCHIVE_CONTAINER="missing")
     assert findings["archiveContainer"] == {
         "status": "failed",
-        "detail": "it does not exist; deploy infra/ or create it",
+        "detail": "it does not exist; deploy infra/ again (azd provision), or create it",
     }
     assert findings["queue"] == findings["communicationService"] == {"status": "ok"}
 

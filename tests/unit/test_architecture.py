@@ -59,6 +59,11 @@ def test_an_import_the_other_way_is_found(tmp_path: Path, module: str, statement
     assert re.search(rf"^{re.escape(contract)}[^\n]*\n?[^\n]*BROKEN", checked.stdout, re.MULTILINE), checked.stdout
 
 
+def test_every_answer_is_made_in_one_place() -> None:
+    makers = [path.name for path in (ROOT / "functions").glob("*.py") if "func.HttpResponse(" in path.read_text()]
+    assert makers == ["http.py"]
+
+
 def test_every_page_that_is_linked_exists() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from shared.api import openapi, problems
 from shared.api.routes import ROUTES
 from shared.recordings.start_request import StartRecording
 
-PROJECT = Path(__file__).parents[3]
 DOCUMENT = openapi.build()
 OPERATIONS = {
     operation["operationId"]: operation for methods in DOCUMENT["paths"].values() for operation in methods.values()
@@ -51,11 +48,6 @@ def test_every_http_function_is_described_with_its_route_its_method_and_its_key(
 
 def test_the_page_is_up_to_date() -> None:
     assert api.TARGET.read_text(encoding="utf-8") == api.page(), "run: python -m docs.api"
-
-
-def test_the_version_is_the_projects() -> None:
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == openapi.VERSION
 
 
 @pytest.mark.parametrize("function", list(OPERATIONS))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +12,8 @@ from azure.identity import CredentialUnavailableError
 
 from shared.config.settings import Settings
 from shared.core.errors import SettingsError
-from shared.diagnostics.checks import APP_VERSION, CHECKS, diagnosed_by
+from shared.diagnostics.checks import CHECKS, diagnosed_by
 from shared.diagnostics.findings import Check, CheckResult, CheckStatus, Diagnosis, Trouble, explained, run_checks
-
-ROOT = Path(__file__).parents[3]
 
 
 async def well(_: object) -> str:
@@ -130,7 +127,3 @@ def test_every_check_has_an_id_of_its_own() -> None:
     ids = [check.id for check in CHECKS]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", name) for name in ids)
-
-
-def test_the_version_that_is_told_is_the_projects() -> None:
-    assert f'version = "{APP_VERSION}"' in (ROOT / "pyproject.toml").read_text()

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from shared.core.errors import SourceNotReady, SourceUnavailable, UntrustedOrigin
-from shared.core.limits import MOST_PARTICIPANTS
+from shared.core.limits import LARGEST_METADATA, MOST_PARTICIPANTS
 from shared.core.trusted_origins import TrustedOrigins
 from shared.download.client import DownloadClient
-from shared.events.metadata_file import METADATA_LIMIT, parse_metadata
+from shared.events.metadata_file import parse_metadata
 from shared.storage.manifest import ArchivedChunk, Manifest
 from tests.source_server import Answers, SourceServer
 
@@ -46,7 +46,7 @@ async def read(session: aiohttp.ClientSession, body: bytes, **headers: str) -> b
     async with SourceServer() as server:
         server.faults.extend(Answers(200, body, headers) for _ in range(10))
         source = DownloadClient(session, NoSigner(), TrustedOrigins(["http://127.0.0.1:*"]), sleep=at_once)
-        return await source.read(server.url, limit=METADATA_LIMIT)
+        return await source.read(server.url, limit=LARGEST_METADATA)
 
 
 @given(AROUND_A_HOST, AROUND_A_HOST)
@@ -80,7 +80,7 @@ async def test_a_compressed_metadata_file_is_refused_and_never_expanded(session:
 
 async def test_a_metadata_file_beyond_the_limit_is_not_read_to_its_end(session: aiohttp.ClientSession) -> None:
     with pytest.raises(SourceNotReady, match="more than"):
-        await read(session, b"[" + b" " * METADATA_LIMIT + b"]")
+        await read(session, b"[" + b" " * LARGEST_METADATA + b"]")
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])

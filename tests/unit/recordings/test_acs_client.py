@@ -10,6 +10,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
 from shared.core.errors import ServiceError
+from shared.core.retry_policy import Backoff
 from shared.recordings import acs_client
 from shared.recordings.acs_client import AcsClient, Repeatability
 from shared.recordings.start_request import parse_start
@@ -60,7 +61,7 @@ def controlled(*outcomes: Any) -> tuple[Client, AcsClient]:
 
 
 async def test_all_tries_of_a_start_carry_the_same_identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acs_client, "_PAUSE", 0)
+    monkeypatch.setattr(acs_client, "CONTROL_BACKOFF", Backoff(first=0))
     client, service = controlled(ServiceRequestError("lost"), refused(500), RECORDING)
     first = Repeatability(UUID(int=0, version=4), datetime(2026, 11, 22, 9, 15, tzinfo=UTC))
     await service.start(parse_start(BODY), first)
@@ -111,7 +112,7 @@ async def test_what_the_service_refuses_for_good_is_not_asked_again() -> None:
 
 
 async def test_a_recording_that_a_try_before_has_stopped_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acs_client, "_PAUSE", 0)
+    monkeypatch.setattr(acs_client, "CONTROL_BACKOFF", Backoff(first=0))
     client, service = controlled(ServiceRequestError("the answer was lost"), refused(404))
     await service.stop("r")
     assert len(client.asked) == 2

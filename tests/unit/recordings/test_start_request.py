@@ -7,9 +7,10 @@ import pytest
 from azure.communication.callautomation import RecordingChannel, RecordingContent, RecordingFormat
 
 from shared.core.errors import InvalidRequest
+from shared.core.limits import LARGEST_START
 from shared.core.media_formats import Format
 from shared.events.recording_files import ChannelType, ContentType
-from shared.recordings.start_request import COMBINATIONS, LONGEST_BODY, parse_start
+from shared.recordings.start_request import COMBINATIONS, parse_start
 
 
 def start(**fields: object) -> bytes:
@@ -185,7 +186,7 @@ def test_channels_are_given_by_affinity_and_ordering() -> None:
 
 def test_what_is_too_long_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="longer"):
-        parse_start(b" " * (LONGEST_BODY + 1))
+        parse_start(b" " * (LARGEST_START + 1))
     consent = {"basis": "law", "obtainedAt": "2026-11-22T09:00:00Z", "obtainedFrom": [f"{n:0200}" for n in range(200)]}
     with pytest.raises(InvalidRequest) as raised:
         parse_start(start(consent=consent))

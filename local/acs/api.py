@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
     from local.acs.calls import Call
-    from local.acs.ordered import Faults, Mischief
+    from local.acs.ordered import Faults, MetFaults
     from local.acs.service import RecordingService
 
-type Handler = Callable[[web.Request, Mischief], Awaitable[web.Response]]
+type Handler = Callable[[web.Request, MetFaults], Awaitable[web.Response]]
 
 _RECORDINGS = "/calling/recordings"
 _ONE = f"{_RECORDINGS}/{{recording_id}}"
@@ -84,15 +84,15 @@ class RecordingApi:
             if (refused := _refuse_version(request, known)) is not None:
                 return refused
             locator = await _locator(request) if target is Target.START else None
-            mischief = record.met(self._faults.meet(target, locator=locator))
-            await asyncio.sleep(mischief.latency(0.0))
-            order = mischief.main
+            met = record.met(self._faults.meet(target, locator=locator))
+            await asyncio.sleep(met.latency(0.0))
+            order = met.main
             if order is not None and not order.carried_out:
                 broken = await broken_answer(request, order)
                 if broken is not None:
                     return broken
             try:
-                answer = await handler(request, mischief)
+                answer = await handler(request, met)
             except RecordingNotFoundError:
                 answer = _not_found(request)
             if order is not None and order.carried_out:
@@ -101,7 +101,7 @@ class RecordingApi:
 
         return guarded
 
-    async def _start(self, request: web.Request, mischief: Mischief) -> web.Response:
+    async def _start(self, request: web.Request, met: MetFaults) -> web.Response:
         repeatability = request.headers.get("Repeatability-Request-ID")
         version = request.query["api-version"]
         try:
@@ -123,7 +123,7 @@ class RecordingApi:
                 return service_error(400, *unknown)
             if (refusal := self._refuse_call(call)) is not None:
                 return refusal
-            fails = mischief.main is not None and mischief.main.kind is FaultKind.START_FAILED
+            fails = met.main is not None and met.main.kind is FaultKind.START_FAILED
             recording = self._service.start_recording(call, options, by_connection=by_connection, fails=fails)
             if repeatability is not None:
                 self._service.recordings.remember_request(repeatability, recording)
@@ -142,7 +142,7 @@ class RecordingApi:
         known = {call.server_call_id for call in self._service.calls}
         return ("serverCallLocator" if in_path in known else "groupCallLocator"), in_path
 
-    async def _get(self, request: web.Request, _: Mischief) -> web.Response:
+    async def _get(self, request: web.Request, _: MetFaults) -> web.Response:
         recording = self._going_on(request)
         version = request.query["api-version"]
         state = self._state(recording, version)
@@ -150,23 +150,23 @@ class RecordingApi:
             state = {"recordingState": state["recordingState"]}
         return web.json_response(state, headers=_chain(recording))
 
-    async def _result(self, request: web.Request, _: Mischief) -> web.Response:
+    async def _result(self, request: web.Request, _: MetFaults) -> web.Response:
         recording = self._service.recordings.get(request.match_info["recording_id"])
         if recording.processing is not Processing.READY:
             raise RecordingNotFoundError(recording.recording_id)
         return web.json_response(self._service.result(recording))
 
-    async def _pause(self, request: web.Request, _: Mischief) -> web.Response:
+    async def _pause(self, request: web.Request, _: MetFaults) -> web.Response:
         recording = self._going_on(request)
         self._service.pause(recording)
         return _done(request, 202, recording)
 
-    async def _resume(self, request: web.Request, _: Mischief) -> web.Response:
+    async def _resume(self, request: web.Request, _: MetFaults) -> web.Response:
         recording = self._going_on(request)
         self._service.resume(recording)
         return _done(request, 202, recording)
 
-    async def _stop(self, request: web.Request, _: Mischief) -> web.Response:
+    async def _stop(self, request: web.Request, _: MetFaults) -> web.Response:
         recording = self._going_on(request)
         self._service.stop(recording)
         return _done(request, 204, recording)

@@ -57,7 +57,7 @@ class Call:
         return [participant for participant in self.participants if participant.left is None]
 
     def heard(self, begin: int, end: int) -> list[str]:
-        """Return the raw ids of everybody who was in the call at some time between two moments, in order of joining."""
+        """Return the raw ids of all who were in the call at some time between two moments, in order of joining."""
         heard = (
             p.raw_id for p in self.participants if p.joined < max(end, begin + 1) and (p.left is None or p.left > begin)
         )
@@ -164,7 +164,7 @@ class Calls:
         return max(found, key=lambda call: (call.established, call.started))
 
     def join(self, call: Call, raw_id: str, now: int) -> Participant | None:
-        """Add somebody to the call; None when they are in it already."""
+        """Add a participant to the call; None when they are in it already."""
         if any(participant.raw_id == raw_id for participant in call.present()):
             return None
         participant = Participant(raw_id, now)
@@ -172,7 +172,7 @@ class Calls:
         return participant
 
     def leave(self, call: Call, raw_id: str, now: int) -> Participant:
-        """Take somebody out of the call; raises CallNotFoundError when they are not in it."""
+        """Remove a participant from the call; raises CallNotFoundError when they are not in it."""
         for participant in call.present():
             if participant.raw_id == raw_id:
                 participant.left = now

@@ -217,13 +217,13 @@ async def _body[Model: CamelModel](request: web.Request, model: type[Model], def
 
 
 def _fault(fault: dict[str, Any]) -> dict[str, Any]:
-    told = {
+    shown = {
         "field": ".".join(str(part) for part in fault["loc"]) or "body",
         "message": str(fault["msg"]).removeprefix("Value error, "),
     }
     if (accepted := fault.get("ctx", {}).get("expected")) is not None:
-        told["accepted"] = accepted
-    return told
+        shown["accepted"] = accepted
+    return shown
 
 
 def _problem(status: int, message: str, faults: list[dict[str, Any]] | None = None) -> web.Response:

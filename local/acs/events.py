@@ -63,11 +63,11 @@ class EventFactory:
         return self._event("CallEnded", f"call/{call.server_call_id}", data, now)
 
     def participant_added(self, call: Call, participant: Participant, now: int) -> Event:
-        """Return the event of somebody's joining."""
+        """Return the event of a participant's joining."""
         return self._participant("CallParticipantAdded", call, participant, now)
 
     def participant_removed(self, call: Call, participant: Participant, now: int) -> Event:
-        """Return the event of somebody's leaving."""
+        """Return the event of a participant's leaving."""
         return self._participant("CallParticipantRemoved", call, participant, now)
 
     def files_available(

@@ -101,7 +101,7 @@ PARAMETERS: dict[FaultKind, dict[str, bool]] = {
 #: These make an answer slower or otherwise shaped and go together with each other and with one more fault.
 MODIFIERS = frozenset({FaultKind.RATE, FaultKind.LATENCY, FaultKind.IGNORE_RANGE, FaultKind.RANGE_200})
 
-#: These bend the body of a file, and mean nothing for the recording API.
+#: These change the body of a file, and mean nothing for the recording API.
 _BODY_KINDS = frozenset(
     {
         FaultKind.EMPTY,
@@ -137,7 +137,7 @@ class FaultOrder(CamelModel):
     kind
         What goes wrong. `"503"`, `"429"` and other status codes stand for `status` with that code.
     target
-        Which requests it meets; kinds that bend a body meet content unless told otherwise.
+        Which requests it meets; kinds that change a body meet content unless another is given.
     document_id
         Only requests for this object.
     locator

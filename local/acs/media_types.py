@@ -16,7 +16,7 @@ class ContentType(StrEnum):
 
 
 class ChannelType(StrEnum):
-    """Everybody in one channel, or each in their own."""
+    """All participants in one channel, or each in their own."""
 
     MIXED = "mixed"
     UNMIXED = "unmixed"

@@ -15,7 +15,7 @@ from local.acs.bodies import Body
 from local.acs.documents import METADATA_NAME
 from local.acs.faults import FaultKind, Framing, Target
 from local.acs.gate import HINT, RECORD, Gate
-from local.acs.ordered import Mischief
+from local.acs.ordered import MetFaults
 from local.acs.ranges import UnsatisfiableRangeError, parse_range
 from local.acs.transmission import Manner, send
 
@@ -71,23 +71,23 @@ class ObjectRoutes:
         options = self._service.options
         name = request.match_info["name"]
         target = Target.METADATA if name == METADATA_NAME else Target.CONTENT
-        mischief, answer = await self._before(request, target, options.latency)
+        met, answer = await self._before(request, target, options.latency)
         if answer is not None:
             return answer
         chunk = self._chunk(request)
         if chunk is None or name not in (METADATA_NAME, chunk.name):
             return _missing(request)
-        order = mischief.main
+        order = met.main
         redirected = order is not None and order.kind is FaultKind.REDIRECT
         if not second and (redirected or options.redirect_content):
             return self._to_second_origin(request, order)
         body = chunk.content if target is Target.CONTENT else Body.of_bytes(chunk.metadata)
-        return await self._send(request, body, chunk.available, mischief)
+        return await self._send(request, body, chunk.available, met)
 
-    async def _send(self, request: web.Request, body: Body, stored: int, mischief: Mischief) -> web.StreamResponse:
-        body = _as_ordered(body, mischief)
+    async def _send(self, request: web.Request, body: Body, stored: int, met: MetFaults) -> web.StreamResponse:
+        body = _as_ordered(body, met)
         size = body.length
-        ignored = self._service.options.ignore_range or FaultKind.IGNORE_RANGE in mischief.modifiers or size == 0
+        ignored = self._service.options.ignore_range or FaultKind.IGNORE_RANGE in met.modifiers or size == 0
         headers = {"Content-Type": "application/octet-stream", "Cache-Control": _CACHE_CONTROL}
         try:
             wanted = None if ignored else parse_range(request.headers.get("Range"), size)
@@ -95,22 +95,22 @@ class ObjectRoutes:
             return web.Response(status=416, headers={"Content-Range": f"bytes */{size}"})
         headers["Last-Modified"] = format_datetime(datetime.fromtimestamp(stored // 1000, UTC), usegmt=True)
         start, stop = wanted or (0, size)
-        order = mischief.main
+        order = met.main
         total = size + (order.delta or 0 if order is not None and order.kind is FaultKind.WRONG_TOTAL else 0)
         if not ignored:
             # The service says which bytes they are even where all were asked for.
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{total}"
-        status = 200 if wanted is None or FaultKind.RANGE_200 in mischief.modifiers else 206
+        status = 200 if wanted is None or FaultKind.RANGE_200 in met.modifiers else 206
         if status == 206:
             headers["Accept-Ranges"] = "bytes"
         response = web.StreamResponse(status=status, headers=headers)
         request[RECORD].status = status
-        return await send(request, response, body.part(start, stop), self._manner(mischief))
+        return await send(request, response, body.part(start, stop), self._manner(met))
 
-    def _manner(self, mischief: Mischief) -> Manner:
-        slow = mischief.modifiers.get(FaultKind.RATE)
+    def _manner(self, met: MetFaults) -> Manner:
+        slow = met.modifiers.get(FaultKind.RATE)
         rate = self._service.options.rate if slow is None else slow.bytes_per_second
-        order = mischief.main
+        order = met.main
         match order.kind if order else None:
             case (FaultKind.CUT | FaultKind.RESET) as kind if order is not None:
                 return Manner(rate, stop_after=order.after_bytes, reset=kind is FaultKind.RESET)
@@ -132,10 +132,10 @@ class ObjectRoutes:
         return web.Response(status=status, headers={"Location": location, "Cache-Control": _CACHE_CONTROL})
 
     async def _delete(self, request: web.Request, *, second: bool) -> web.StreamResponse:
-        mischief, answer = await self._before(request, Target.DELETE, 0.0)
+        met, answer = await self._before(request, Target.DELETE, 0.0)
         if answer is not None:
             return answer
-        order = mischief.main
+        order = met.main
         chunk = self._chunk(request)
         if not second and order is not None and order.kind is FaultKind.REDIRECT:
             return self._to_second_origin(request, order)
@@ -146,7 +146,7 @@ class ObjectRoutes:
 
     async def _before(
         self, request: web.Request, target: Target, latency: float
-    ) -> tuple[Mischief, web.StreamResponse | None]:
+    ) -> tuple[MetFaults, web.StreamResponse | None]:
         """Check the signature and meet the faults; the second value is the answer where that decides it.
 
         Requests that are not signed meet no fault and so use up none.
@@ -154,15 +154,15 @@ class ObjectRoutes:
         record = request[RECORD]
         record.target, record.document_id = target, request.match_info["document_id"]
         if (refusal := await self._refuse(request)) is not None:
-            return Mischief(), refusal
-        mischief = record.met(self._faults.meet(target, record.document_id))
-        await asyncio.sleep(mischief.latency(latency))
-        order = mischief.main
+            return MetFaults(), refusal
+        met = record.met(self._faults.meet(target, record.document_id))
+        await asyncio.sleep(met.latency(latency))
+        order = met.main
         if order is None:
-            return mischief, None
+            return met, None
         if order.carried_out and target is Target.DELETE and (chunk := self._chunk(request)) is not None:
             chunk.deleted = True
-        return mischief, await broken_answer(request, order)
+        return met, await broken_answer(request, order)
 
     def _chunk(self, request: web.Request) -> Chunk | None:
         chunk = self._service.recordings.stored(request.match_info["document_id"])
@@ -190,14 +190,14 @@ class ObjectRoutes:
         return None if problem is None else web.Response(status=401, headers={HINT: problem})
 
 
-def _as_ordered(body: Body, mischief: Mischief) -> Body:
+def _as_ordered(body: Body, met: MetFaults) -> Body:
     """Return the file as the service has it now: nothing yet, or only its beginning, where that was ordered."""
-    order = mischief.main
+    order = met.main
     match order.kind if order else None:
         case FaultKind.EMPTY:
             return Body(())
         case FaultKind.GROW if order is not None:
-            return body.part(0, (order.after_bytes or 0) + (order.delta or 0) * mischief.hit)
+            return body.part(0, (order.after_bytes or 0) + (order.delta or 0) * met.hit)
         case _:
             return body
 

@@ -32,7 +32,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Mischief:
+class MetFaults:
     """The faults that one request meets: modifiers, and at most one that decides the answer.
 
     `hit` is how many requests met that one before.
@@ -82,23 +82,23 @@ class Faults:
         self._faults.clear()
         return number
 
-    def meet(self, target: Target, document_id: str | None = None, *, locator: str | None = None) -> Mischief:
+    def meet(self, target: Target, document_id: str | None = None, *, locator: str | None = None) -> MetFaults:
         """Return what a request meets, and count it."""
-        mischief = Mischief()
+        met = MetFaults()
         for fault in self._faults.values():
             order = fault.order
             if not self._applies(fault, target, document_id, locator) or not _in_burst(fault):
                 continue
             if order.kind in MODIFIERS:
-                if order.kind in mischief.modifiers:
+                if order.kind in met.modifiers:
                     continue
-                mischief.modifiers[order.kind] = order
-            elif mischief.main is None:
-                mischief.main, mischief.hit = order, fault.hits
+                met.modifiers[order.kind] = order
+            elif met.main is None:
+                met.main, met.hit = order, fault.hits
             else:
                 continue
             fault.hits += 1
-        return mischief
+        return met
 
     def _applies(self, fault: Fault, target: Target, document_id: str | None, locator: str | None) -> bool:
         order = fault.order

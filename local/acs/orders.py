@@ -28,7 +28,7 @@ class NewCall(CamelModel):
 
 
 class NewParticipant(CamelModel):
-    """Body of POST /control/calls/{callId}/participants; without an id somebody new is made up."""
+    """Body of POST /control/calls/{callId}/participants; without an id a new one is made up."""
 
     participant_id: Annotated[str, Field(min_length=1)] | None = None
 

@@ -154,7 +154,7 @@ class Recording:
         return taken
 
     def as_json(self, now: int, base_url: str) -> dict[str, Any]:
-        """Return the truth about the recording as the control routes show it."""
+        """Return the recording as it really is, as the control routes show it."""
         return {
             "recordingId": self.recording_id,
             "callId": self.call.call_id,

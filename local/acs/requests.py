@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local.acs.faults import Target
-    from local.acs.ordered import Mischief
+    from local.acs.ordered import MetFaults
     from local.acs.signatures import Scheme
 
 _LENGTH = 20_000
@@ -35,10 +35,10 @@ class RequestRecord:
     faults: list[str] = field(default_factory=list)
     status: int | None = None
 
-    def met(self, mischief: Mischief) -> Mischief:
+    def met(self, met: MetFaults) -> MetFaults:
         """Note the faults that the request met."""
-        self.faults.extend(mischief.kinds)
-        return mischief
+        self.faults.extend(met.kinds)
+        return met
 
     def line(self) -> str:
         """Return the request in a line for a person."""

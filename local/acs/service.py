@@ -109,14 +109,14 @@ class RecordingService:
         return call
 
     def join_call(self, call: Call, raw_id: str) -> None:
-        """Let somebody join."""
+        """Add a participant."""
         now = self.now()
         participant = self.calls.join(call, raw_id, now)
         if participant is not None:
             self._publish([self._events.participant_added(call, participant, now)])
 
     def leave_call(self, call: Call, raw_id: str) -> None:
-        """Let somebody leave; the call goes on."""
+        """Remove a participant; the call goes on."""
         now = self.now()
         participant = self.calls.leave(call, raw_id, now)
         self._publish([self._events.participant_removed(call, participant, now)])

@@ -42,7 +42,7 @@ class SignatureError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """What of a request goes into its signature. `target` is path and query as they stood on the wire."""
+    """What of a request goes into its signature. `target` is path and query as they were sent."""
 
     method: str
     target: str
@@ -67,7 +67,7 @@ def content_hash(body: bytes) -> str:
 
 
 class Verifier:
-    """Decides whether a request comes from somebody who holds the resource's key.
+    """Decides whether a request is signed with the resource's key.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def blocks(spans: Sequence[Span], channels: int, *, voices: int = 1) -> Iterator
     spans
         Stretches in ms of call time; a sample's value depends on its call time only.
     channels
-        1 for everybody mixed into one channel, else voice i is on channel i.
+        1 for all participants mixed into one channel, else voice i is on channel i.
     voices
         How many are mixed where there is one channel.
     """

@@ -54,7 +54,7 @@ class MediaStore:
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     def forget_old(self) -> None:
-        """Delete media that nobody has asked for in a week."""
+        """Delete media that was not used for a week."""
         if not self._folder.is_dir():
             return
         for path in self._folder.iterdir():

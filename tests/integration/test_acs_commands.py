@@ -128,7 +128,7 @@ async def test_answers_are_readable_without_json(running: Bench) -> None:
     ("arguments", "words"),
     [
         (("fault", "add", "cut"), "The emulator refused: body: a fault of kind cut needs afterBytes"),
-        (("call", "end", "nobody"), "The emulator refused: There is no call with callId nobody."),
+        (("call", "end", "unknown"), "The emulator refused: There is no call with callId unknown."),
         (("record", "make", "--format", "ogg"), "'wav', 'mp3' or 'mp4'"),
     ],
 )

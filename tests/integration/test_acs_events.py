@@ -37,7 +37,7 @@ def _documents(events: list[Any]) -> list[list[str]]:
     return [[c["documentId"] for c in event["data"]["recordingStorageInfo"]["recordingChunks"]] for event in events]
 
 
-async def test_a_call_is_told_from_its_beginning_to_its_end(running: Bench, topic: Receiver) -> None:
+async def test_a_call_is_announced_from_its_beginning_to_its_end(running: Bench, topic: Receiver) -> None:
     call = await running.control("POST", "calls", {"participants": ["8:acs:a"], "groupCallId": "g"}, expect=201)
     await topic.received(2)
     await running.control("POST", f"calls/{call['callId']}/participants", {"participantId": "8:acs:b"}, expect=201)

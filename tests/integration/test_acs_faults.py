@@ -39,7 +39,7 @@ async def running(server: Bench) -> AsyncIterator[Bench]:
 
 
 async def partial(running: Bench, url: str, wanted: str | None = None) -> tuple[aiohttp.ClientResponse, bytes, bool]:
-    """Read as much as comes; the last value tells whether the body broke off."""
+    """Read as much as comes; the last value says whether the body broke off."""
     headers = running.signed("GET", url)
     if wanted is not None:
         headers["Range"] = wanted
@@ -115,7 +115,7 @@ async def test_a_body_can_be_stalled_for_ever(running: Bench, chunk: Any) -> Non
 
 
 @pytest.mark.parametrize(("delta", "received", "broken"), [(-500, SIZE - 500, False), (500, SIZE, True)])
-async def test_the_length_is_told_wrongly(running: Bench, chunk: Any, delta: int, received: int, broken: bool) -> None:
+async def test_the_length_is_wrong(running: Bench, chunk: Any, delta: int, received: int, broken: bool) -> None:
     await running.fault(kind="wrong-length", delta=delta)
     response, got, broke = await partial(running, chunk["contentLocation"])
     assert response.headers["Content-Length"] == str(SIZE + delta)
@@ -123,7 +123,7 @@ async def test_the_length_is_told_wrongly(running: Bench, chunk: Any, delta: int
     assert await good(running, chunk)
 
 
-async def test_the_total_is_told_wrongly(running: Bench, chunk: Any) -> None:
+async def test_the_total_is_wrong(running: Bench, chunk: Any) -> None:
     await running.fault(kind="wrong-total", delta=-3)
     answer = await running.fetch(chunk["contentLocation"], wanted="bytes=0-9")
     assert answer.headers["Content-Range"] == f"bytes 0-9/{SIZE - 3}"
@@ -199,7 +199,7 @@ async def test_a_fault_for_one_document_leaves_others_alone(running: Bench, chun
     assert (await running.fetch(other["deleteLocation"], method="DELETE")).status == 503
 
 
-async def test_requests_tell_which_fault_they_met(running: Bench, chunk: Any) -> None:
+async def test_requests_show_which_fault_they_met(running: Bench, chunk: Any) -> None:
     await running.control("DELETE", "requests")
     await running.fault(kind="cut", afterBytes=10)
     await partial(running, chunk["contentLocation"], "bytes=0-99")

@@ -218,7 +218,7 @@ async def test_a_start_without_types_records_what_is_set(
     assert truth["options"]["recordingFormatType"] == format_
 
 
-async def test_affinity_needs_no_channel_type_and_nobody_in_the_call(running: Bench, call: Any) -> None:
+async def test_affinity_needs_no_channel_type_and_no_participant_of_the_call(running: Bench, call: Any) -> None:
     who = {"rawId": "testId", "communicationUser": {"id": "testId"}}
     body = by_server_call(call) | {"channelAffinity": [{"channel": 0, "participant": who}]}
     assert (await start(running, "2026-03-12", body)).status == 200

@@ -15,9 +15,7 @@ def call_commands() -> typer.Typer:
 
     @commands.command("start")
     def start(  # noqa: PLR0917 - each parameter is an option of the command line
-        participant: Annotated[
-            list[str] | None, typer.Option(help="Raw id of somebody in it; may be repeated.")
-        ] = None,
+        participant: Annotated[list[str] | None, typer.Option(help="Raw id of a participant; may be repeated.")] = None,
         group: Annotated[str | None, typer.Option(help="groupCallId.")] = None,
         room: Annotated[str | None, typer.Option(help="roomId.")] = None,
         kind: Annotated[
@@ -47,13 +45,13 @@ def call_commands() -> typer.Typer:
         acs: Acs = DEFAULT_URL,
         as_json: AsJson = False,
     ) -> None:
-        """Let somebody join a call."""
+        """Add a participant to a call."""
         body = {"participantId": participant}
         show_answer(ask(acs, "POST", "calls", call_id, "participants", body=body), as_json, call_lines)
 
     @commands.command("leave")
     def leave(call_id: str, participant: str, acs: Acs = DEFAULT_URL, as_json: AsJson = False) -> None:
-        """Let somebody leave a call."""
+        """Remove a participant from a call."""
         show_answer(ask(acs, "DELETE", "calls", call_id, "participants", participant), as_json, call_lines)
 
     @commands.command("end")

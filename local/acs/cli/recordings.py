@@ -60,7 +60,7 @@ def record_commands() -> typer.Typer:
 
     @commands.command("show")
     def show(recording_id: str, acs: Acs = DEFAULT_URL, as_json: AsJson = False) -> None:
-        """Show the truth about one recording."""
+        """Show one recording as it really is."""
         show_answer(ask(acs, "GET", "recordings", recording_id), as_json, recording_lines)
 
     @commands.command("announce")

@@ -1,4 +1,4 @@
-"""Runs the emulator by itself and tells how to use it."""
+"""Runs the emulator by itself and shows how to use it."""
 
 from __future__ import annotations
 

@@ -34,10 +34,10 @@ def test_what_slows_goes_together_with_what_breaks() -> None:
     faults = Faults(EmulatedClock())
     faults.add(order(kind="rate", bytesPerSecond=10))
     faults.add(order(kind="cut", afterBytes=5))
-    mischief = faults.meet(Target.CONTENT)
-    assert FaultKind.RATE in mischief.modifiers
-    assert mischief.main is not None
-    assert mischief.main.kind is FaultKind.CUT
+    met = faults.meet(Target.CONTENT)
+    assert FaultKind.RATE in met.modifiers
+    assert met.main is not None
+    assert met.main.kind is FaultKind.CUT
 
 
 def test_a_fault_meets_only_its_target_and_document() -> None:

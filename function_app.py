@@ -9,6 +9,7 @@ from functions import (
     chunks,
     health,
     openapi,
+    recording_events,
     recording_files,
     recordings,
     reindexing,
@@ -25,6 +26,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 for module in (
     recordings,
     recording_files,
+    recording_events,
     chunks,
     calls,
     callbacks,

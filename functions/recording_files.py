@@ -1,20 +1,22 @@
 """Event Grid says that a recording's files are ready."""
 
-from typing import Any, List
+from datetime import UTC, datetime
+from typing import Any
 
 import azure.functions as func
 
-from shared.app import QUEUE, STORAGE_CONNECTION, services
+from shared.app import EVENT_QUEUE, HOST_CONNECTION, services
+from shared.archiving.webhook import event_message
 
 blueprint = func.Blueprint()
 
 
 # `event` has no annotation: that is what lets the worker hand over both event schemas.
 @blueprint.event_grid_trigger(arg_name="event")
-@blueprint.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE_CONNECTION)
-async def recording_file_status_updated(event, messages: func.Out[List[str]]) -> None:  # type: ignore[no-untyped-def]
-    """Note what must be archived, and hand each chunk to the queue."""
-    messages.set(await services().intake.announce(as_received(event)))
+@blueprint.queue_output(arg_name="message", queue_name=EVENT_QUEUE, connection=HOST_CONNECTION)
+async def recording_file_status_updated(event, message: func.Out[str]) -> None:  # type: ignore[no-untyped-def]
+    """Put the event into the queue."""
+    message.set(await event_message(as_received(event), datetime.now(UTC), lambda: services().large_events))
 
 
 def as_received(event: func.EventGridEvent | func.CloudEvent) -> dict[str, Any]:

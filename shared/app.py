@@ -50,9 +50,10 @@ if TYPE_CHECKING:
     from shared.recovery.stalled_recordings import StalledRecordings
     from shared.recovery.sweep import Sweep
     from shared.storage.archive import Archive
-    from shared.storage.chunk_queue import ChunkQueue
     from shared.storage.claims import Claims
+    from shared.storage.large_events import LargeEvents
     from shared.storage.ledger import Ledger
+    from shared.storage.message_queue import MessageQueue
     from shared.storage.places import RecordingPlaces
     from shared.storage.table import Table
 
@@ -62,17 +63,28 @@ ROOT = Path(__file__).resolve().parents[1]
 QUEUE = "recording-chunks"
 """The queue between the event and the copy; holds one message a chunk."""
 
+EVENT_QUEUE = "recording-events"
+"""The queue between the webhook and the intake; holds one message an event, in the host's account."""
+
+HOST_CONNECTION = "AzureWebJobsStorage"
+"""The setting with the host's account: each account's failure is borne by what lies in the other."""
+
 STORAGE_CONNECTION = "ARCHIVE_STORAGE"
 """The setting that bindings name as their connection."""
+
+_SECONDS: Any = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 2}
+"""How long a queue or a table may take: the SDKs' own limits are minutes, and a function would be over first."""
 
 _CLIENTS = (
     "_topic",
     "_blob_service",
     "_queue_service",
+    "_host_queue_service",
     "_table_service",
     "_control_client",
     "_session",
     "_credential",
+    "_host_credential",
 )
 
 
@@ -110,10 +122,20 @@ class Services:
             self._archive,
             self._ledger,
             self.incidents,
+            events=self._event_queue,
+            chunks=self._chunk_queue,
+            large=self.large_events,
             origins=self.settings.trusted_origins,
             retention=self._retention,
             resource_id=self.settings.resource_id,
         )
+
+    @cached_property
+    def large_events(self) -> LargeEvents:
+        """What keeps events that are too large for a message."""
+        from shared.storage.large_events import OPERATIONS, LargeEvents
+
+        return LargeEvents(self._blob_service.get_container_client(OPERATIONS))
 
     @cached_property
     def chunk_archiver(self) -> ChunkArchiver:
@@ -188,10 +210,10 @@ class Services:
         """What finds and fixes what failed or was lost."""
         from shared.recovery.silent_recordings import SilentRecordings
         from shared.recovery.sweep import Sweep
-        from shared.recovery.undelivered import DeadLetterReplay, PoisonQueue
+        from shared.recovery.undelivered import ChunkPoison, DeadLetterReplay, EventPoison
         from shared.recovery.upkeep import Upkeep
-        from shared.storage.chunk_queue import ChunkQueue
         from shared.storage.dead_letters import DeadLetters
+        from shared.storage.message_queue import MessageQueue
 
         dead_letters = DeadLetters(self._blob_service.get_container_client(self.settings.dead_letter_container))
         upkeep = Upkeep(
@@ -201,12 +223,14 @@ class Services:
         silent = SilentRecordings(
             self._ledger, self.acs, self.incidents, retention=self._retention, expected_event=self._expected_event
         )
-        poison = ChunkQueue(self._queue_service, f"{QUEUE}-poison")
+        poison = MessageQueue(self._queue_service, f"{QUEUE}-poison")
+        event_poison = MessageQueue(self._host_queue_service, f"{EVENT_QUEUE}-poison")
         return Sweep(
             {
                 "put_back_what_is_missing": upkeep.put_back_what_is_missing,
                 "replay_dead_letters": DeadLetterReplay(dead_letters, self._replay, self.incidents).replay_all,
-                "drain_poison_queue": PoisonQueue(poison, self._chunk_queue, self.incidents).drain,
+                "drain_poison_events": EventPoison(event_poison, self._event_queue, self.incidents).drain,
+                "drain_poison_chunks": ChunkPoison(poison, self._chunk_queue, self.incidents).drain,
                 "drive_partial_recordings": self._stalled.drive_all,
                 "look_for_silent_recordings": silent.look_for_all,
                 "settle_what_is_resolved": upkeep.settle_what_is_resolved,
@@ -331,10 +355,16 @@ class Services:
         return Archive(self._blob_service.get_container_client(self.settings.container))
 
     @cached_property
-    def _chunk_queue(self) -> ChunkQueue:
-        from shared.storage.chunk_queue import ChunkQueue
+    def _chunk_queue(self) -> MessageQueue:
+        from shared.storage.message_queue import MessageQueue
 
-        return ChunkQueue(self._queue_service, QUEUE)
+        return MessageQueue(self._queue_service, QUEUE)
+
+    @cached_property
+    def _event_queue(self) -> MessageQueue:
+        from shared.storage.message_queue import MessageQueue
+
+        return MessageQueue(self._host_queue_service, EVENT_QUEUE)
 
     @cached_property
     def _table(self) -> Table:
@@ -402,14 +432,25 @@ class Services:
     def _queue_service(self) -> QueueServiceClient:
         from azure.storage.queue.aio import QueueServiceClient
 
-        client: QueueServiceClient = self._storage(QueueServiceClient, self.settings.storage.queue_uri)
+        client: QueueServiceClient = self._storage(QueueServiceClient, self.settings.storage.queue_uri, **_SECONDS)
         return client
+
+    @cached_property
+    def _host_queue_service(self) -> QueueServiceClient:
+        from azure.storage.queue.aio import QueueServiceClient
+
+        host = self.settings.host_storage
+        if host is None:
+            raise SettingsError(f"{HOST_CONNECTION} is not set; the Functions host needs it too")
+        if host.connection_string:
+            return QueueServiceClient.from_connection_string(host.connection_string, **_SECONDS)
+        return QueueServiceClient(host.queue_uri or "", credential=self._host_credential, **_SECONDS)
 
     @cached_property
     def _table_service(self) -> TableServiceClient:
         from azure.data.tables.aio import TableServiceClient
 
-        client: TableServiceClient = self._storage(TableServiceClient, self.settings.storage.table_uri)
+        client: TableServiceClient = self._storage(TableServiceClient, self.settings.storage.table_uri, **_SECONDS)
         return client
 
     def _storage(self, client: Any, address: str | None, **options: Any) -> Any:
@@ -437,6 +478,13 @@ class Services:
         from azure.identity.aio import DefaultAzureCredential
 
         return DefaultAzureCredential(managed_identity_client_id=self.settings.storage.client_id)
+
+    @cached_property
+    def _host_credential(self) -> DefaultAzureCredential:
+        from azure.identity.aio import DefaultAzureCredential
+
+        host = self.settings.host_storage
+        return DefaultAzureCredential(managed_identity_client_id=host.client_id if host else None)
 
 
 def _policy(environment: Mapping[str, str]) -> tuple[Policy | None, list[str]]:

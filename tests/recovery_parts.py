@@ -12,7 +12,7 @@ from shared.recovery.replay import Replay
 from shared.recovery.silent_recordings import SilentRecordings
 from shared.recovery.stalled_recordings import StalledRecordings
 from shared.recovery.sweep import Sweep
-from shared.recovery.undelivered import DeadLetterReplay, PoisonQueue
+from shared.recovery.undelivered import ChunkPoison, DeadLetterReplay, EventPoison
 from shared.recovery.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def recovery_parts(
     control: AcsClient,
     queue: Any,
     poison: Any,
+    events: Any = None,
+    event_poison: Any = None,
     dead_letters: DeadLetters,
     now: Callable[[], datetime],
     calls: AutoRecord | None = None,
@@ -70,7 +72,8 @@ def recovery_parts(
     steps = (
         upkeep.put_back_what_is_missing,
         DeadLetterReplay(dead_letters, replay, incidents).replay_all,
-        PoisonQueue(poison, queue, incidents, now=now).drain,
+        *([EventPoison(event_poison, events, incidents).drain] if events else []),
+        ChunkPoison(poison, queue, incidents, now=now).drain,
         stalled.drive_all,
         silent.look_for_all,
         upkeep.settle_what_is_resolved,
@@ -80,4 +83,4 @@ def recovery_parts(
     retry = ManualRetry(
         archive, ledger, incidents, replay=replay, stalled=stalled, queue=queue, restoration=restoration, now=now
     )
-    return RecoveryParts(Sweep({step.__name__: step for step in steps}), upkeep, retry)
+    return RecoveryParts(Sweep({step.__qualname__: step for step in steps}), upkeep, retry)

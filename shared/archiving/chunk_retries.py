@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from shared.core import blob_names, log
 from shared.core.errors import Handover
 from shared.core.retry_policy import delay_after
-from shared.incidents.incidents import Incident, chunk_incident
-from shared.incidents.kinds import IncidentKind
+from shared.incidents.incidents import chunk_incident, message_incident
 from shared.storage.ledger import best_effort
 
 if TYPE_CHECKING:
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
     from shared.core.errors import CopyError, InvalidEvent, Retryable
     from shared.events.chunk_message import ChunkMessage
     from shared.incidents.incidents import Incidents
-    from shared.storage.chunk_queue import ChunkQueue
     from shared.storage.ledger import Ledger
+    from shared.storage.message_queue import MessageQueue
 
 
 class ChunkRetries:
@@ -42,7 +41,7 @@ class ChunkRetries:
 
     def __init__(
         self,
-        queue: ChunkQueue,
+        queue: MessageQueue,
         ledger: Ledger,
         incidents: Incidents,
         *,
@@ -88,15 +87,7 @@ class ChunkRetries:
     async def refuse(self, body: str, error: InvalidEvent) -> None:
         """Keep a message that cannot be read for an operator."""
         log.error("message.refused", reason=str(error))
-        await self._incidents.report(
-            Incident(
-                kind=IncidentKind.MESSAGE,
-                identifier=blob_names.digest(body),
-                reason=str(error),
-                error=type(error).__name__,
-                evidence={"message": body},
-            )
-        )
+        await self._incidents.report(message_incident(body, error))
 
     async def give_up(self, message: ChunkMessage, error: CopyError) -> None:
         """Report a chunk that no more tries are made for."""

@@ -1,7 +1,8 @@
-"""The intake: takes the service's events in, and says what must be archived.
+"""The intake: takes the service's events in, and sends one message a chunk that must be archived.
 
-`Intake.announce` runs within Event Grid's 30 seconds: it keeps the event, notes in the manifest what must arrive, and
-returns one message a chunk. It can be repeated, run twice at once, or be cut off anywhere.
+`Intake.take` handles one message of queue `recording-events`: it keeps the event, notes in the manifest what must
+arrive, and sends the chunks' messages. It can be repeated, run twice at once, or be cut off anywhere. A failure of the
+app's own storage never ends the tries: the message is then sent again, to show up later, without an end.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from shared.core import blob_names, limits, log, telemetry
 from shared.core.azure_errors import storage_errors_translated
-from shared.core.errors import InvalidEvent, ManifestUnreadable, UntrustedOrigin
+from shared.core.errors import InvalidEvent, ManifestUnreadable, StorageUnavailable, UntrustedOrigin
+from shared.core.retry_policy import event_delay
 from shared.core.times import iso_time
 from shared.events.chunk_message import ChunkMessage
+from shared.events.event_message import EventMessage
 from shared.events.recording_files import check_event, parse_recording_files
-from shared.incidents.incidents import Incident, manifest_incident
+from shared.incidents.incidents import Incident, manifest_incident, message_incident
 from shared.incidents.kinds import IncidentKind
 from shared.storage.consent import keep_consent
 from shared.storage.ledger import best_effort
@@ -31,8 +34,10 @@ if TYPE_CHECKING:
     from shared.events.recording_files import Chunk, RecordingFiles
     from shared.incidents.incidents import Incidents
     from shared.storage.archive import Archive
+    from shared.storage.large_events import LargeEvents
     from shared.storage.ledger import Ledger
     from shared.storage.manifest import ConsentFile
+    from shared.storage.message_queue import MessageQueue
 
 
 class Intake:
@@ -50,6 +55,10 @@ class Intake:
         How long the service keeps files.
     resource_id
         Azure id of the resource whose events are taken; None takes everybody's.
+    events, chunks
+        The queue that events come from and go back to, and the one that chunks go to.
+    large
+        Has the events that are too large for a message.
     now
         The time, in UTC.
     """
@@ -60,6 +69,9 @@ class Intake:
         ledger: Ledger,
         incidents: Incidents,
         *,
+        events: MessageQueue,
+        chunks: MessageQueue,
+        large: LargeEvents,
         origins: TrustedOrigins,
         retention: timedelta,
         resource_id: str | None = None,
@@ -68,13 +80,55 @@ class Intake:
         self._archive = archive
         self._ledger = ledger
         self._incidents = incidents
+        self._events = events
+        self._chunks = chunks
+        self._large = large
         self._origins = origins
         self._retention = retention
         self._resource_id = resource_id
         self._now = now
 
-    async def announce(self, event: Mapping[str, Any]) -> list[str]:
-        """Take in an event and return the queue's messages, one for each chunk that is not archived yet.
+    async def take(self, body: str) -> None:
+        """Take in the event of one queue message, and send a message for each chunk that is not archived yet.
+
+        Raises
+        ------
+        AzureError
+            The app's storage failed, and so did sending the message once more: the platform hands it over again.
+        """
+        try:
+            message = EventMessage.from_json(body)
+        except InvalidEvent as error:
+            log.error("message.refused", reason=str(error))
+            await self._incidents.report(message_incident(body, error))
+            return
+        try:
+            with storage_errors_translated():
+                await self._take(message)
+        except (StorageUnavailable, ManifestUnreadable, TimeoutError) as error:
+            delay = event_delay(message.tries)
+            log.warning("event.postponed", tries=message.tries + 1, seconds=delay.total_seconds(), reason=str(error))
+            again = message.model_copy(update={"tries": message.tries + 1})
+            await self._events.send(again.to_json(), delay)
+
+    async def _take(self, message: EventMessage) -> None:
+        event = message.event if message.blob is None else await self._large.get(message.blob)
+        if event is None:
+            return  # another delivery of this message took it in, and dropped the blob
+        for chunk in await self.announce(event, message.received_at, parent=message.traceparent, cut=message.cut):
+            await self._chunks.send(chunk, timedelta())
+        if message.blob is not None:
+            await self._large.drop(message.blob)
+
+    async def announce(
+        self,
+        event: Mapping[str, Any],
+        received_at: datetime | None = None,
+        *,
+        parent: str | None = None,
+        cut: str | None = None,
+    ) -> list[str]:
+        """Note what an event announces, and return a message for each chunk that is not archived yet.
 
         An event, or a chunk of one, that cannot be archived is kept under `attention/` with the reason.
 
@@ -82,24 +136,27 @@ class Intake:
         ----------
         event
             The event's JSON object, in either schema.
+        received_at
+            When it came; now by default.
+        parent
+            The trace that its delivery belongs to.
+        cut
+            Why this is only the head of an event.
 
         Raises
         ------
         StorageUnavailable
             Nothing is lost as long as the event comes again.
         """
-        # A publisher's trace (CloudEvents' extension of that name) goes on here; else the platform's for this delivery.
-        caused_by = event.get("traceparent")
-        parent = caused_by if isinstance(caused_by, str) else None
         with storage_errors_translated(), telemetry.span("recording.announce", parent=parent):
-            return await self._announce(event)
+            return await self._announce(event, received_at or self._now(), cut=cut)
 
-    async def _announce(self, event: Mapping[str, Any]) -> list[str]:
+    async def _announce(self, event: Mapping[str, Any], received_at: datetime, *, cut: str | None) -> list[str]:
         try:
-            check_event(event, self._resource_id)
-            files = parse_recording_files(event, self._now())
+            check_event(event, self._resource_id, cut=cut)
+            files = parse_recording_files(event, received_at)
         except InvalidEvent as error:
-            await self._refuse(event, error)
+            await self._refuse(event, error, cut=cut is not None)
             return []
         with log.fields(recordingId=files.recording_id, callId=files.call_id, eventId=files.event_id):
             refused = {chunk.document_id: fault for chunk in files.chunks if (fault := self._untrusted(chunk))}
@@ -181,7 +238,9 @@ class Intake:
             traceparent=telemetry.traceparent(),
         )
 
-    async def _refuse(self, event: Mapping[str, Any], error: ArchiverError, documents: list[str] | None = None) -> None:
+    async def _refuse(
+        self, event: Mapping[str, Any], error: ArchiverError, documents: list[str] | None = None, *, cut: bool = False
+    ) -> None:
         """Keep an event that cannot be archived; `documents` are the chunks at fault where the rest goes on."""
         identifier, kept = limits.identifier_of(event), limits.evidence_of(event)
         log.error("event.refused", eventId=identifier, documents=len(documents or ()) or None, reason=str(error))
@@ -194,7 +253,7 @@ class Intake:
                 expires_at=self._now() + self._retention,
                 evidence={
                     **({"documents": documents} if documents else {}),
-                    **({} if kept is event else {"cut": True}),
+                    **({"cut": True} if cut or kept is not event else {}),
                     "event": kept,
                 },
             )

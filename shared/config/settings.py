@@ -68,6 +68,8 @@ class Settings:
         Where the app can be reached from outside, without a trailing slash; None turns state callbacks off.
     auto_record
         Which calls are recorded automatically: `off`, `all`, or the path of a policy file from the app's root.
+    host_storage
+        The Functions host's own account, whose queue takes events in; None where it is not set.
     require_consent
         Whether a start must come with the participants' consent.
     resource_id
@@ -88,6 +90,7 @@ class Settings:
     topic: Topic | None = None
     public_base_url: str | None = None
     auto_record: str = "off"
+    host_storage: Storage | None = None
     require_consent: bool = False
     resource_id: str | None = None
     origin_patterns: tuple[str, ...] = ()
@@ -105,6 +108,7 @@ class Settings:
         settings = cls(
             service=reader.service(),
             storage=reader.storage(),
+            host_storage=reader.host_storage(),
             container=reader.text("ARCHIVE_CONTAINER", "recordings", _container_name),
             retention_hours=reader.number("RECORDING_RETENTION_HOURS", 24, low=1, high=48),
             trusted_origins=reader.origins("RECORDING_TRUSTED_ORIGINS", DEFAULT_TRUSTED_ORIGINS),
@@ -222,6 +226,15 @@ class _Reader:
             addresses["table"],
             self._get("ARCHIVE_STORAGE__clientId") or None,
         )
+
+    def host_storage(self) -> Storage | None:
+        """Read what the Functions host itself reads; it does not start with what it cannot use."""
+        if connection_string := self._get("AzureWebJobsStorage"):
+            return Storage(connection_string)
+        account = self._get("AzureWebJobsStorage__accountName")
+        queue = self._get("AzureWebJobsStorage__queueServiceUri")
+        queue = queue or (account and f"https://{account}.queue.core.windows.net")
+        return Storage(None, None, queue, None, self._get("AzureWebJobsStorage__clientId") or None) if queue else None
 
     def public_base_url(self) -> str | None:
         value = self._get("PUBLIC_BASE_URL").rstrip("/")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LARGEST_EVENT = 1024 * 1024  # bytes, as `excess` counts them; "Event Grid quotas and limits": 1 MB an event
+LARGEST_EVENT_IN_MESSAGE = 40 * 1024  # bytes as JSON; a queue message takes 64 KiB, base64 included
 DEEPEST_EVENT = 32  # levels of JSON; a real event has six
 MOST_CHUNKS = 1000  # in one event; the longest recording on record had six
 LONGEST_TEXT = 4096  # bytes as JSON of a text in an event: what a queue message holds of them stays below 64 KiB

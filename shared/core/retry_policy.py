@@ -78,6 +78,12 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     return min(max(seconds, 0.0), _MOST_SECONDS)
 
 
+def event_delay(tries: int) -> timedelta:
+    """Return how long an event waits after our own storage failed, with so many failed tries before this one."""
+    doubled: timedelta = timedelta(seconds=30) * 2 ** min(tries, 10)
+    return min(doubled, timedelta(minutes=15))
+
+
 def delay_after(
     tries: int,
     *,

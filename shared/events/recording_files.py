@@ -134,7 +134,7 @@ def read_data[M: ReceivedModel](model: type[M], envelope: Envelope) -> M:
     return _read(model, envelope.data, "data.")
 
 
-def check_event(event: Mapping[str, Any], resource_id: str | None) -> None:
+def check_event(event: Mapping[str, Any], resource_id: str | None, *, cut: str | None = None) -> None:
     """Check what every event must keep to, before anything is done with it.
 
     Parameters
@@ -143,13 +143,15 @@ def check_event(event: Mapping[str, Any], resource_id: str | None) -> None:
         The decoded JSON object, in either schema.
     resource_id
         Azure id of the only resource whose events are taken, compared without case; None takes everybody's.
+    cut
+        Why this is only the head of an event; None where it is whole.
 
     Raises
     ------
     InvalidEvent
         It is larger or deeper than any real one, or another resource's.
     """
-    if (fault := limits.excess(event)) is not None:
+    if (fault := cut or limits.excess(event)) is not None:
         raise InvalidEvent(f"the event is not read: {fault}")
     if resource_id is None:
         return

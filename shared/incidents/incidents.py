@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.core import log, telemetry
 from shared.core.azure_errors import storage_errors_translated
-from shared.core.blob_names import chunk_identifier, safe_name
+from shared.core.blob_names import chunk_identifier, digest, safe_name
 from shared.core.errors import Retryable
 from shared.core.limits import clipped
 from shared.core.times import iso_time
@@ -24,7 +24,7 @@ from shared.storage.ledger import best_effort
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from shared.core.errors import ManifestUnreadable
+    from shared.core.errors import InvalidEvent, ManifestUnreadable
     from shared.events.chunk_message import ChunkMessage
     from shared.incidents.evidence_blobs import EvidenceBlobs
     from shared.storage.claims import Claims
@@ -79,6 +79,17 @@ def manifest_incident(prefix: str, error: ManifestUnreadable) -> Incident:
     """Return what is found of a recording whose manifest cannot be read."""
     return Incident(
         kind=IncidentKind.GAP, identifier=prefix, reason=str(error), error=type(error).__name__, prefix=prefix
+    )
+
+
+def message_incident(body: str, error: InvalidEvent) -> Incident:
+    """Return what is found of a queue message that cannot be read; its body is the evidence."""
+    return Incident(
+        kind=IncidentKind.MESSAGE,
+        identifier=digest(body),
+        reason=str(error),
+        error=type(error).__name__,
+        evidence={"message": body},
     )
 
 

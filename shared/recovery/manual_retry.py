@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from shared.recovery.replay import Replay
     from shared.recovery.stalled_recordings import StalledRecordings
     from shared.storage.archive import Archive
-    from shared.storage.chunk_queue import ChunkQueue
     from shared.storage.ledger import Ledger
+    from shared.storage.message_queue import MessageQueue
 
 
 class Retried(ResponseModel):
@@ -70,7 +70,7 @@ class ManualRetry:
         *,
         replay: Replay,
         stalled: StalledRecordings,
-        queue: ChunkQueue,
+        queue: MessageQueue,
         restoration: Restoration,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:

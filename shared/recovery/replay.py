@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from shared.archiving.intake import Intake
     from shared.recordings.auto_record import AutoRecord
-    from shared.storage.chunk_queue import ChunkQueue
+    from shared.storage.message_queue import MessageQueue
 
 
 class Replay:
@@ -28,7 +28,7 @@ class Replay:
         Where chunks wait.
     """
 
-    def __init__(self, intake: Intake, calls: AutoRecord | None, queue: ChunkQueue) -> None:
+    def __init__(self, intake: Intake, calls: AutoRecord | None, queue: MessageQueue) -> None:
         self._intake = intake
         self._calls = calls
         self._queue = queue

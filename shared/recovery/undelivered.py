@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.core import blob_names, log
+from shared.core import log
 from shared.core.errors import InvalidEvent
+from shared.core.retry_policy import event_delay
 from shared.events.chunk_message import ChunkMessage
-from shared.incidents.incidents import Incident, chunk_incident
+from shared.events.event_message import EventMessage
+from shared.incidents.incidents import Incident, chunk_incident, message_incident
 from shared.incidents.kinds import IncidentKind
 from shared.recovery.item_by_item import each
 from shared.storage.dead_letters import REPLAYED
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
     from shared.incidents.incidents import Incidents
     from shared.recovery.replay import Replay
-    from shared.storage.chunk_queue import ChunkQueue
     from shared.storage.dead_letters import DeadLetters
+    from shared.storage.message_queue import MessageQueue
 
 
 class DeadLetterReplay:
@@ -56,8 +58,8 @@ class DeadLetterReplay:
         log.warning("dead_letter.replayed", blob=name, events=len(events))
 
 
-class PoisonQueue:
-    """Puts poison messages back to work.
+class ChunkPoison:
+    """Puts poison messages about chunks back to work.
 
     Parameters
     ----------
@@ -73,8 +75,8 @@ class PoisonQueue:
 
     def __init__(
         self,
-        poison: ChunkQueue,
-        queue: ChunkQueue,
+        poison: MessageQueue,
+        queue: MessageQueue,
         incidents: Incidents,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -92,14 +94,7 @@ class PoisonQueue:
         try:
             message = ChunkMessage.from_json(body)
         except InvalidEvent as error:
-            await self._incidents.report(
-                Incident(
-                    kind=IncidentKind.MESSAGE,
-                    identifier=blob_names.digest(body),
-                    reason=str(error),
-                    evidence={"message": body},
-                )
-            )
+            await self._incidents.report(message_incident(body, error))
             return
         if self._now() < message.expires_at:
             await self._queue.send(body, timedelta())
@@ -107,3 +102,36 @@ class PoisonQueue:
             return
         reason = "the service has deleted the file, and every try to archive it failed"
         await self._incidents.report(chunk_incident(message, reason))
+
+
+class EventPoison:
+    """Puts poison messages about events back to work; such a message may never have been run.
+
+    Parameters
+    ----------
+    poison
+        Where the platform puts messages that failed too often.
+    events
+        Where events wait to be taken in.
+    incidents
+        Gets messages that cannot be read.
+    """
+
+    def __init__(self, poison: MessageQueue, events: MessageQueue, incidents: Incidents) -> None:
+        self._poison = poison
+        self._events = events
+        self._incidents = incidents
+
+    async def drain(self) -> None:
+        """Send every message to the events' queue once more, to show up the later the more often it failed."""
+        await self._poison.take_all(self._take)
+
+    async def _take(self, body: str) -> None:
+        try:
+            message = EventMessage.from_json(body)
+        except InvalidEvent as error:
+            await self._incidents.report(message_incident(body, error))
+            return
+        again = message.model_copy(update={"tries": message.tries + 1})
+        await self._events.send(again.to_json(), event_delay(message.tries))
+        log.warning("event.revived", tries=again.tries)

@@ -12,7 +12,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from pydantic import ValidationError
 
 from shared.core import blob_names
-from shared.core.errors import ManifestUnreadable
+from shared.core.errors import ManifestUnreadable, StorageUnavailable
 from shared.storage.blobs import JSON
 from shared.storage.manifest import Manifest, ManifestStatus
 
@@ -97,7 +97,7 @@ class Manifests:
                 await asyncio.sleep(random.uniform(0, 0.2))  # noqa: S311 - spreads writers, guards nothing
                 continue
             return changed
-        raise RuntimeError(f"the manifest of {prefix} was written by others {_MOST_CONFLICTS} times in a row")
+        raise StorageUnavailable(f"the manifest of {prefix} was written by others {_MOST_CONFLICTS} times in a row")
 
     async def partial(self, day: date) -> AsyncIterator[tuple[str, datetime]]:
         """Yield the prefixes of the recordings that began on `day` and are not complete, with their last change."""

@@ -17,7 +17,13 @@ from azure.data.tables.aio import TableServiceClient
 from local import ports
 from local.azurite import ACCOUNT
 from local.listener import listening
-from local.provisioning import ARCHIVE_CONTAINER, CHUNK_QUEUE, DEAD_LETTER_CONTAINER
+from local.provisioning import (
+    ARCHIVE_CONTAINER,
+    CHUNK_QUEUE,
+    DEAD_LETTER_CONTAINER,
+    EVENT_QUEUE,
+    OPERATIONS_CONTAINER,
+)
 from local.stack import ARCHIVE_TOPIC, Stack, StackOptions
 from shared.archiving.intake import Intake
 from shared.core.trusted_origins import TrustedOrigins
@@ -25,10 +31,11 @@ from shared.incidents.evidence_blobs import EvidenceBlobs
 from shared.incidents.incidents import Incidents
 from shared.recordings.acs_client import AcsClient
 from shared.storage.archive import Archive
-from shared.storage.chunk_queue import ChunkQueue
 from shared.storage.claims import Claims
 from shared.storage.dead_letters import DeadLetters
+from shared.storage.large_events import LargeEvents
 from shared.storage.ledger import TABLE, Ledger
+from shared.storage.message_queue import MessageQueue
 from shared.storage.table import Table
 from tests.faults.storage_proxy import StorageProxy
 from tests.recovery_parts import RETENTION, recovery_parts
@@ -173,10 +180,22 @@ class Arena:
                 ledger=ledger,
                 claims=claims,
                 incidents=incidents,
-                intake=Intake(archive, ledger, incidents, origins=origins, retention=RETENTION, now=now),
+                intake=Intake(
+                    archive,
+                    ledger,
+                    incidents,
+                    events=MessageQueue(queues, EVENT_QUEUE),
+                    chunks=MessageQueue(queues, CHUNK_QUEUE),
+                    large=LargeEvents(blobs.get_container_client(OPERATIONS_CONTAINER)),
+                    origins=origins,
+                    retention=RETENTION,
+                    now=now,
+                ),
+                events=MessageQueue(queues, EVENT_QUEUE),
+                event_poison=MessageQueue(queues, f"{EVENT_QUEUE}-poison"),
                 control=AcsClient(client),
-                queue=ChunkQueue(queues, CHUNK_QUEUE),
-                poison=ChunkQueue(queues, f"{CHUNK_QUEUE}-poison"),
+                queue=MessageQueue(queues, CHUNK_QUEUE),
+                poison=MessageQueue(queues, f"{CHUNK_QUEUE}-poison"),
                 dead_letters=DeadLetters(blobs.get_container_client(DEAD_LETTER_CONTAINER)),
                 now=now,
             )

@@ -11,7 +11,7 @@ import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import aiohttp
@@ -27,6 +27,7 @@ from shared.archiving.chunk_archiver import ChunkArchiver
 from shared.archiving.chunk_files import ChunkFiles
 from shared.archiving.chunk_retries import ChunkRetries
 from shared.archiving.intake import Intake
+from shared.archiving.webhook import event_message
 from shared.core.blob_names import safe_name
 from shared.core.trusted_origins import TrustedOrigins
 from shared.download.client import DownloadClient
@@ -35,10 +36,11 @@ from shared.incidents.evidence_blobs import EvidenceBlobs
 from shared.incidents.incidents import Incidents
 from shared.recordings.acs_client import AcsClient
 from shared.storage.archive import Archive
-from shared.storage.chunk_queue import ChunkQueue
 from shared.storage.claims import Claims
 from shared.storage.dead_letters import DeadLetters
+from shared.storage.large_events import LargeEvents
 from shared.storage.ledger import Ledger
+from shared.storage.message_queue import MessageQueue
 from shared.storage.table import Table
 from shared.upload.copier import Copier
 from tests.recovery_parts import RETENTION, RecoveryParts, recovery_parts
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
 
     from local.azurite import Azurite
-    from shared.storage.ledger import ChunkProgress
+from shared.storage.ledger import ChunkProgress
 
 SWEEP_EVERY = timedelta(minutes=5)
 
@@ -80,8 +82,10 @@ class Parts:
     acs: AcsEmulator
     container: ContainerClient
     dead_letters: ContainerClient
-    poison: ChunkQueue
+    poison: MessageQueue
     queue: ListQueue
+    events: ListQueue
+    large: LargeEvents
     archive: Archive
     table: TableClient
     ledger: Ledger
@@ -134,17 +138,19 @@ class Parts:
         }
 
     async def deliver(self, event: dict[str, Any]) -> None:
-        """What Event Grid and the queue's output binding do."""
-        for body in await self.intake.announce(event):
-            await self.queue.send(body, timedelta())
+        """What Event Grid, the webhook and the queue of events do."""
+        await self.intake.take(await event_message(event, self.now(), lambda: self.large))
 
     async def live(self, time: timedelta) -> None:
         """Let time pass: messages are handled when they are due, and a sweep comes every five minutes."""
         end = self.now() + time
         sweep_at = self.now() + SWEEP_EVERY
         while True:
-            taken = self.queue.take(min(sweep_at, end))
-            if taken is not None:
+            until = min(sweep_at, end)
+            if (event := self.events.take(until)) is not None:
+                self._move_to(event[0])
+                await self.intake.take(event[1])
+            elif (taken := self.queue.take(until)) is not None:
                 self._move_to(taken[0])
                 await self.chunk_archiver.take(taken[1])
             elif sweep_at <= end:
@@ -214,8 +220,19 @@ async def archive_parts(azurite: Azurite, media: Path) -> AsyncIterator[Parts]:
         table = tables.get_table_client(f"ledger{unique}")
         archive, ledger, claims = Archive(container), Ledger(Table(table), now=now), Claims(Table(table))
         incidents, queue = Incidents(EvidenceBlobs(archive.blobs), claims, now=now), ListQueue(now)
-        intake = Intake(archive, ledger, incidents, origins=origins, retention=RETENTION, now=now)
-        poison, letters = ChunkQueue(queues, f"poison-{unique}"), DeadLetters(dead_letters)
+        events, large = ListQueue(now), LargeEvents(await blobs.create_container(f"operations-{unique}"))
+        intake = Intake(
+            archive,
+            ledger,
+            incidents,
+            events=cast("MessageQueue", events),
+            chunks=cast("MessageQueue", queue),
+            large=large,
+            origins=origins,
+            retention=RETENTION,
+            now=now,
+        )
+        poison, letters = MessageQueue(queues, f"poison-{unique}"), DeadLetters(dead_letters)
         waiting: Any = queue
         source = DownloadClient(session, HmacSigner(acs.endpoint, options.access_key), origins, sleep=_at_once)
         archiver = ChunkArchiver(
@@ -237,7 +254,8 @@ async def archive_parts(azurite: Azurite, media: Path) -> AsyncIterator[Parts]:
             now=now,
         )
         yield Parts(
-            acs, container, dead_letters, poison, queue, archive, table, ledger, claims, letters, incidents, intake,
+            acs, container, dead_letters, poison, queue, events, large, archive,
+            table, ledger, claims, letters, incidents, intake,
             archiver, recovery,
         )  # fmt: skip
 

@@ -65,15 +65,7 @@ QUEUE = "recording-chunks"
 STORAGE_CONNECTION = "ARCHIVE_STORAGE"
 """The setting that bindings name as their connection."""
 
-_CLIENTS = (
-    "_topic",
-    "_blob_service",
-    "_queue_service",
-    "_table_service",
-    "_control_client",
-    "_session",
-    "_credential",
-)
+_CLIENTS = ("_topic", "_blob_service", "_queue_service", "_table_service", "_control_client", "_session", "_credential")
 
 
 class Services:

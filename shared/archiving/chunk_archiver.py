@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.core import blob_names, log, telemetry
@@ -23,14 +22,13 @@ from shared.core.errors import (
     StorageUnavailable,
     TopicUnavailable,
 )
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.events.chunk_message import ChunkMessage
 from shared.events.metadata_file import parse_metadata
 from shared.storage.manifest import ArchivedChunk, Manifest, MetadataFile
 from shared.storage.manifests import NO_MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from shared.archiving.chunk_files import ChunkFiles
@@ -53,8 +51,6 @@ class ChunkArchiver:
         Decides what follows a failed try.
     completion
         Does what follows once a chunk is archived; nothing by default.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -64,7 +60,7 @@ class ChunkArchiver:
         retries: ChunkRetries,
         *,
         completion: Completion | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._archive = archive
         self._files = files

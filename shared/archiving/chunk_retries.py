@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import blob_names, log
 from shared.core.errors import Handover
 from shared.core.retry_policy import delay_after
+from shared.core.times import Now, utc_now
 from shared.incidents.incidents import Incident, chunk_incident
 from shared.incidents.kinds import IncidentKind
 from shared.storage.ledger import best_effort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from shared.core.errors import CopyError, InvalidEvent, Retryable
     from shared.events.chunk_message import ChunkMessage
     from shared.incidents.incidents import Incidents
@@ -36,8 +35,6 @@ class ChunkRetries:
         Gets what cannot be archived.
     first
         How long to wait after a chunk's first failed try.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -47,7 +44,7 @@ class ChunkRetries:
         incidents: Incidents,
         *,
         first: timedelta = timedelta(seconds=15),
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._queue = queue
         self._ledger = ledger

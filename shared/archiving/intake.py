@@ -7,13 +7,12 @@ returns one message a chunk. It can be repeated, run twice at once, or be cut of
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core import blob_names, limits, log, telemetry
 from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidEvent, ManifestUnreadable, UntrustedOrigin
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.events.chunk_message import ChunkMessage
 from shared.events.recording_files import check_event, parse_recording_files
 from shared.incidents.incidents import Incident, manifest_incident
@@ -24,7 +23,8 @@ from shared.storage.manifest import Manifest
 from shared.storage.manifests import NO_MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+    from datetime import timedelta
 
     from shared.core.errors import ArchiverError
     from shared.core.trusted_origins import TrustedOrigins
@@ -50,8 +50,6 @@ class Intake:
         How long the service keeps files.
     resource_id
         Azure id of the resource whose events are taken; None takes everybody's.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -63,7 +61,7 @@ class Intake:
         origins: TrustedOrigins,
         retention: timedelta,
         resource_id: str | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._archive = archive
         self._ledger = ledger

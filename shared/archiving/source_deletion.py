@@ -6,19 +6,16 @@ Both come after the manifest's commit, and are done again when the message comes
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.core import log, telemetry
 from shared.core.errors import ArchiveConflict, SourceNotReady, SourceRefused, SourceUnavailable
 from shared.core.limits import LARGEST_METADATA
 from shared.core.retry_policy import GONE
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.storage.manifest import ManifestStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from shared.archiving.publisher import Publisher
     from shared.archiving.verification import Verification
     from shared.download.client import DownloadClient
@@ -43,8 +40,6 @@ class Completion:
         Publishes; None where nobody wants to hear.
     delete_sources
         Whether the service's copies are deleted.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -55,7 +50,7 @@ class Completion:
         *,
         publisher: Publisher | None = None,
         delete_sources: bool = False,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._archive = archive
         self._verification = verification

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,12 +16,12 @@ from shared.core import blob_names, log, telemetry
 from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidRequest, ManifestUnreadable, NotArchived
 from shared.core.models import ResponseModel
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.storage.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, ArchivedChunk, Manifest, MediaFile, MetadataFile
 from shared.storage.readback import read_back
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from shared.storage.archive import Archive
     from shared.storage.places import RecordingPlaces
@@ -81,8 +81,6 @@ class Verification:
         Knows where a recording lies.
     budget, limit
         How long a request goes on to another chunk, and how long it may take in all.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -92,7 +90,7 @@ class Verification:
         *,
         budget: timedelta = BUDGET,
         limit: timedelta = LIMIT,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._archive = archive
         self._places = places

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from shared.core import blob_names, limits
 from shared.core.errors import ArchiveConflict, InvalidEvent, ManifestUnreadable
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.events.chunk_message import ChunkMessage
 from shared.events.recording_files import parse_recording_files
 from shared.incidents.kinds import KINDS, IncidentKind, Resolution, Severity
 from shared.storage.ledger import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from shared.storage.archive import Archive
     from shared.storage.ledger import Ledger
@@ -88,13 +88,9 @@ class Truth:
     ----------
     archive, ledger
         What is archived, and what is known of it.
-    now
-        The time, in UTC.
     """
 
-    def __init__(
-        self, archive: Archive, ledger: Ledger, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, archive: Archive, ledger: Ledger, *, now: Now = utc_now) -> None:
         self.manifests = archive.manifests
         self._places = archive.places
         self._ledger = ledger

@@ -8,7 +8,7 @@ days, so that what was dealt with is not found again; the evidence says too that
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core import log, telemetry
@@ -16,7 +16,7 @@ from shared.core.azure_errors import storage_errors_translated
 from shared.core.blob_names import chunk_identifier, safe_name
 from shared.core.errors import Retryable
 from shared.core.limits import clipped
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.incidents.evidence_blobs import RAISED_AT, SETTLED_AT, SETTLED_BY
 from shared.incidents.kinds import KINDS, IncidentKind, Severity, severity
 from shared.storage.ledger import best_effort
@@ -108,8 +108,6 @@ class Incidents:
         Keep the list.
     announce
         Told of each finding, and of each growth of its severity; does nothing by default.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -118,7 +116,7 @@ class Incidents:
         claims: Claims,
         *,
         announce: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self.evidence = evidence
         self._claims = claims
@@ -276,10 +274,7 @@ class Incidents:
         levels = list(Severity)
         with storage_errors_translated():
             rows = [row async for row in self.findings()]
-        return sorted(
-            rows,
-            key=lambda row: (-levels.index(row["severity"]), row.get("expiresAt") or "~"),
-        )
+        return sorted(rows, key=lambda row: (-levels.index(row["severity"]), row.get("expiresAt") or "~"))
 
     def level(self, row: Mapping[str, Any]) -> Severity:
         """Return how loud a finding is now."""

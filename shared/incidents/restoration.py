@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import blob_names
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.incidents.evidence import Evidence, Truth
 from shared.incidents.evidence_blobs import RAISED_AT, SETTLED_AT, SETTLED_BY
 from shared.incidents.incidents import OPERATOR, SWEEP
 from shared.incidents.kinds import IncidentKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from azure.storage.blob import BlobProperties
 
     from shared.incidents.incidents import Incidents
@@ -38,18 +36,9 @@ class Restoration:
     ----------
     archive, ledger, incidents
         What is archived, what is known of it, and the operator's list.
-    now
-        The time, in UTC.
     """
 
-    def __init__(
-        self,
-        archive: Archive,
-        ledger: Ledger,
-        incidents: Incidents,
-        *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    def __init__(self, archive: Archive, ledger: Ledger, incidents: Incidents, *, now: Now = utc_now) -> None:
         self._archive = archive
         self._ledger = ledger
         self._incidents = incidents

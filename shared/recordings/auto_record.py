@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -22,7 +22,7 @@ from shared.core import limits, log
 from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidEvent, ServiceError
 from shared.core.retry_policy import may_pass
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.events.call_events import CallChange, parse_call
 from shared.events.recording_files import check_event
 from shared.incidents.incidents import Incident
@@ -32,7 +32,7 @@ from shared.recordings.policy import Action
 from shared.storage.ledger import Operation, best_effort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from shared.events.call_events import CallEvent
     from shared.incidents.incidents import Incidents
@@ -89,8 +89,6 @@ class AutoRecord:
         Which calls to record; None for none.
     resource_id
         Azure id of the resource whose events are taken; None takes everybody's.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -102,7 +100,7 @@ class AutoRecord:
         policy: Policy | None,
         *,
         resource_id: str | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._ledger = ledger
         self._claims = claims
@@ -137,12 +135,7 @@ class AutoRecord:
 
     async def _started(self, event: Mapping[str, Any], call: CallEvent, decision: Decision) -> None:
         trace = {"action": decision.action.value, "rule": decision.rule or "", "reason": decision.reason}
-        claim = {
-            "eventId": call.event_id,
-            "claimedAt": iso_time(self._now()),
-            "repeatabilityId": str(uuid4()),
-            **trace,
-        }
+        claim = {"eventId": call.event_id, "claimedAt": iso_time(self._now()), "repeatabilityId": str(uuid4()), **trace}
         known = await self._claims.claim(CALL, call.server_call_id, **claim)
         if known is not None:
             known = await self._settled(call.server_call_id, known)

@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -25,12 +25,10 @@ from shared.core.azure_errors import storage_errors_translated
 from shared.core.blob_names import safe_name
 from shared.core.errors import BodyTooLarge, InvalidRequest, UnknownCallback
 from shared.core.models import ReceivedModel, UtcDatetime
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.storage.ledger import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from shared.storage.claims import Claims
     from shared.storage.ledger import Ledger
 
@@ -178,18 +176,9 @@ class Callbacks:
         Keep the addresses' hashes.
     base_url
         Where the app can be reached from outside; None turns callbacks off.
-    now
-        The time, in UTC.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        claims: Claims,
-        base_url: str | None,
-        *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    def __init__(self, ledger: Ledger, claims: Claims, base_url: str | None, *, now: Now = utc_now) -> None:
         self._ledger = ledger
         self._claims = claims
         self._base_url = base_url

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from shared.core import log
 from shared.core.errors import IdempotencyConflict, StorageUnavailable
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time
 from shared.recordings.acs_client import PATIENCE, Repeatability
 from shared.recordings.lookup import within_patience
 
@@ -45,11 +45,9 @@ class Idempotency:
     ----------
     claims
         Where keys are claimed.
-    now
-        The time, in UTC.
     """
 
-    def __init__(self, claims: Claims, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, claims: Claims, *, now: Now) -> None:
         self._claims = claims
         self._now = now
 

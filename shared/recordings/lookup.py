@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from azure.core.exceptions import AzureError
@@ -12,13 +12,13 @@ from azure.core.exceptions import AzureError
 from shared.core import blob_names, log
 from shared.core.azure_errors import STORAGE_FAILED, error_code, reason
 from shared.core.errors import ManifestUnreadable, RecordingNotFound, ServiceError, StorageUnavailable
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time
 from shared.recordings.states import Seen
 from shared.recordings.views import View, seen_in
 from shared.storage.ledger import Facts, Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
     from shared.recordings.acs_client import AcsClient, Recording
     from shared.storage.archive import Archive
@@ -73,8 +73,6 @@ class Lookup:
         The service, what we remember, what is archived, and where.
     retention
         How long the service keeps a recording's files.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -85,7 +83,7 @@ class Lookup:
         places: RecordingPlaces,
         *,
         retention: timedelta,
-        now: Callable[[], datetime],
+        now: Now,
     ) -> None:
         self._control = control
         self._ledger = ledger

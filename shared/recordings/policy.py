@@ -63,11 +63,7 @@ class Match(_Part):
 
     def fits(self, call: CallEvent) -> bool:
         """Whether the call meets all conditions; what the event does not say meets none."""
-        ids = (
-            (self.started_by, call.started_by),
-            (self.group_id, call.group_id),
-            (self.room_id, call.room_id),
-        )
+        ids = ((self.started_by, call.started_by), (self.group_id, call.group_id), (self.room_id, call.room_id))
         flags = ((self.is_two_party, call.is_two_party), (self.is_rooms_call, call.is_rooms_call))
         return all(patterns is None or _fits(patterns, value) for patterns, value in ids) and all(
             wanted is None or wanted is value for wanted, value in flags

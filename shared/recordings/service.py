@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from shared.core import log
 from shared.core.blob_names import safe_name
 from shared.core.errors import ConsentRequired, ManifestUnreadable, ServiceError, StorageUnavailable, WrongState
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.incidents.evidence_blobs import EvidenceBlobs
 from shared.recordings.acs_client import Repeatability
 from shared.recordings.idempotency import Idempotency
@@ -24,6 +23,7 @@ from shared.storage.ledger import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import timedelta
 
     from shared.recordings.acs_client import AcsClient, Recording
     from shared.recordings.start_request import Consent, StartRecording
@@ -63,8 +63,6 @@ class Recordings:
         How long the service keeps a recording's files.
     require_consent
         Whether a start must come with the participants' consent.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -77,7 +75,7 @@ class Recordings:
         *,
         retention: timedelta,
         require_consent: bool = False,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._control = control
         self._ledger = ledger

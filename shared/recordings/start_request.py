@@ -224,11 +224,7 @@ class StartRecording(Sent):
             yield Fault(f"channelAffinity/{index}/participant", "has a channel already")
 
 
-_FORMS: dict[str, type[Sent]] = {
-    "channelAffinity": Affinity,
-    "externalStorage": ExternalStorage,
-    "consent": Consent,
-}
+_FORMS: dict[str, type[Sent]] = {"channelAffinity": Affinity, "externalStorage": ExternalStorage, "consent": Consent}
 """The fields of a start that have fields of their own, all of which are known."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -12,6 +12,7 @@ from shared.core import blob_names, log
 from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import IncidentNotFound, InvalidEvent, NothingToRetry
 from shared.core.models import ResponseModel
+from shared.core.times import Now, utc_now
 from shared.events.call_events import CALL_EVENTS
 from shared.events.chunk_message import ChunkMessage
 from shared.incidents.incidents import SWEEP
@@ -22,7 +23,7 @@ from shared.storage.dead_letters import event_type
 from shared.storage.ledger import best_effort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from shared.incidents.evidence import Evidence
     from shared.incidents.incidents import Incidents
@@ -58,8 +59,6 @@ class ManualRetry:
         Where chunks wait.
     restoration
         Reads what is kept of a finding.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class ManualRetry:
         stalled: StalledRecordings,
         queue: ChunkQueue,
         restoration: Restoration,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._archive = archive
         self._ledger = ledger

@@ -76,13 +76,7 @@ class Reindex:
     """
 
     def __init__(
-        self,
-        archive: Archive,
-        ledger: Ledger,
-        restoration: Restoration,
-        *,
-        listing: Listing,
-        retention: timedelta,
+        self, archive: Archive, ledger: Ledger, restoration: Restoration, *, listing: Listing, retention: timedelta
     ) -> None:
         self._archive = archive
         self._ledger = ledger

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.core.errors import ServiceError
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.incidents.incidents import Incident
 from shared.incidents.kinds import IncidentKind
 from shared.recovery.item_by_item import each
 from shared.storage.ledger import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from shared.incidents.incidents import Incidents
     from shared.recordings.acs_client import AcsClient
@@ -36,8 +34,6 @@ class SilentRecordings:
         How long the service keeps a recording's files.
     expected_event
         How long after a recording's end its event may take.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -48,7 +44,7 @@ class SilentRecordings:
         *,
         retention: timedelta,
         expected_event: timedelta,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._ledger = ledger
         self._control = control

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import blob_names, log
 from shared.core.errors import ManifestUnreadable
+from shared.core.times import Now, utc_now
 from shared.incidents.incidents import Incident, manifest_incident
 from shared.incidents.kinds import IncidentKind
 from shared.recovery.item_by_item import each
 from shared.storage.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, ManifestStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Mapping
     from typing import Any
 
     from shared.events.chunk_message import ChunkMessage
@@ -48,8 +49,6 @@ class StalledRecordings:
         How long the service keeps a recording's files.
     expected_event
         How long after a recording's end its event may take.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class StalledRecordings:
         *,
         retention: timedelta,
         expected_event: timedelta,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._archive = archive
         self._ledger = ledger

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import blob_names, log
 from shared.core.errors import InvalidEvent
+from shared.core.times import Now, utc_now
 from shared.events.chunk_message import ChunkMessage
 from shared.incidents.incidents import Incident, chunk_incident
 from shared.incidents.kinds import IncidentKind
@@ -14,8 +15,6 @@ from shared.recovery.item_by_item import each
 from shared.storage.dead_letters import REPLAYED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from shared.incidents.incidents import Incidents
     from shared.recovery.replay import Replay
     from shared.storage.chunk_queue import ChunkQueue
@@ -67,18 +66,9 @@ class PoisonQueue:
         Where chunks wait.
     incidents
         Gets messages that cannot be read, or came too late.
-    now
-        The time, in UTC.
     """
 
-    def __init__(
-        self,
-        poison: ChunkQueue,
-        queue: ChunkQueue,
-        incidents: Incidents,
-        *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    def __init__(self, poison: ChunkQueue, queue: ChunkQueue, incidents: Incidents, *, now: Now = utc_now) -> None:
         self._poison = poison
         self._queue = queue
         self._incidents = incidents

@@ -6,12 +6,12 @@ And the ledger kept small: claims that nobody can ask for any more are dropped.
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core import blob_names
 from shared.core.errors import ManifestUnreadable
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.incidents.evidence_blobs import SETTLED_AT
 from shared.incidents.incidents import OPERATOR, SWEEP
 from shared.incidents.kinds import KINDS, IncidentKind, Look, Resolution
@@ -21,7 +21,7 @@ from shared.recovery.item_by_item import each
 from shared.storage.manifest import ManifestStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from azure.storage.blob import BlobProperties
 
@@ -59,8 +59,6 @@ class Upkeep:
         Announces the events of a recording again.
     dead_letters
         Where Event Grid puts events that it could not deliver.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -72,7 +70,7 @@ class Upkeep:
         restoration: Restoration,
         stalled: StalledRecordings,
         dead_letters: DeadLetters,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._ledger = ledger
         self._claims = claims

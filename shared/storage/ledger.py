@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -27,10 +27,10 @@ from azure.core.exceptions import AzureError
 from shared.core import log
 from shared.core.azure_errors import error_code
 from shared.core.blob_names import safe_name
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Mapping
 
     from shared.storage.table import Table
 
@@ -161,11 +161,9 @@ class Ledger:
     ----------
     table
         Where it is kept.
-    now
-        The time, in UTC.
     """
 
-    def __init__(self, table: Table, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, table: Table, *, now: Now = utc_now) -> None:
         self.table = table
         self._now = now
 

@@ -11,9 +11,9 @@ from shared.core.errors import CopyError, SourceNotReady
 from shared.core.limits import LARGEST_METADATA
 from shared.core.media_formats import Format
 from shared.events.metadata_file import parse_metadata
-from shared.storage.archived_files import recall
 from shared.storage.ledger import best_effort
 from shared.storage.manifest import MediaFile
+from shared.storage.readback import recall
 
 if TYPE_CHECKING:
     from shared.download.client import DownloadClient

@@ -13,7 +13,7 @@ from shared.core.times import Now, iso_time, utc_now
 from shared.events.chunk_message import ChunkMessage
 from shared.events.recording_files import parse_recording_files
 from shared.incidents.kinds import KINDS, IncidentKind, Resolution, Severity
-from shared.storage.ledger import Operation
+from shared.storage.ledger import Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,7 +159,7 @@ class Truth:
         if not isinstance(server_call_id, str):
             return False
         for name in await self._ledger.linked(server_call_id):
-            if (await self._ledger.read(name)).last(Operation.REPORTED_FAILED) is None:
+            if (await self._ledger.read(name)).last(Report.FAILED) is None:
                 return True
         return False
 

@@ -29,7 +29,7 @@ from shared.incidents.incidents import Incident
 from shared.incidents.kinds import IncidentKind
 from shared.recordings.acs_client import Repeatability
 from shared.recordings.policy import Action
-from shared.storage.ledger import Operation, best_effort
+from shared.storage.ledger import Operation, Report, best_effort
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -206,7 +206,7 @@ class AutoRecord:
         for name in await self._ledger.linked(server_call_id):
             facts = await self._ledger.read(name)
             if facts.last(Operation.STOP) is None:
-                await self._ledger.record(name, Operation.CALL_ENDED, at=at, key="call ended")
+                await self._ledger.record(name, Report.CALL_ENDED, at=at, key="call ended")
                 log.info("recording.call_ended", recordingId=facts.text("recordingId"))
 
     async def _tell(self, event: Mapping[str, Any], call: CallEvent, decision: Decision, refusal: str) -> None:

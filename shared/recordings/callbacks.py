@@ -26,7 +26,7 @@ from shared.core.blob_names import safe_name
 from shared.core.errors import BodyTooLarge, InvalidRequest, UnknownCallback
 from shared.core.models import ReceivedModel, UtcDatetime
 from shared.core.times import Now, iso_time, utc_now
-from shared.storage.ledger import Operation
+from shared.storage.ledger import Report
 
 if TYPE_CHECKING:
     from shared.storage.claims import Claims
@@ -74,7 +74,7 @@ class StateCallback:
     event_id: str
     at: datetime
     recording_id: str
-    operation: Operation | None
+    operation: Report | None
     detail: str | None
     server_call_id: str | None
 
@@ -137,20 +137,20 @@ def _parse(event: object, index: int, received_at: datetime) -> StateCallback | 
     )
 
 
-def _failure(data: _Data) -> tuple[Operation, str | None]:
+def _failure(data: _Data) -> tuple[Report, str | None]:
     result = data.result_information or _Result()
     code = "/".join(str(code) for code in (result.code, result.sub_code) if code is not None)
     detail = ": ".join(part for part in (code, result.message) if part)
-    return Operation.REPORTED_FAILED, detail[: limits.LONGEST_DETAIL] or None
+    return Report.FAILED, detail[: limits.LONGEST_DETAIL] or None
 
 
-def _state(data: _Data, path: str) -> tuple[Operation | None, str | None]:
+def _state(data: _Data, path: str) -> tuple[Report | None, str | None]:
     match (data.state or "").lower():
         case "active":
-            return Operation.REPORTED_ACTIVE, None
+            return Report.ACTIVE, None
         case "inactive":
             begun = data.start_date_time is None or data.start_date_time.year > 1
-            return Operation.REPORTED_INACTIVE, None if begun else NOT_BEGUN
+            return Report.INACTIVE, None if begun else NOT_BEGUN
         case "":
             raise InvalidRequest(f"{path}.state is missing", field=f"{path}.state")
     return None, None

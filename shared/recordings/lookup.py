@@ -15,7 +15,7 @@ from shared.core.errors import ManifestUnreadable, RecordingNotFound, ServiceErr
 from shared.core.times import Now, iso_time
 from shared.recordings.states import Seen
 from shared.recordings.views import View, seen_in
-from shared.storage.ledger import Facts, Operation
+from shared.storage.ledger import Facts, Operation, Report
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -174,7 +174,7 @@ class Lookup:
         facts, learnt = view.facts, dict[str, str]()
         if view.prefix is not None and facts.text("prefix") is None:
             learnt.update(recordingId=view.recording_id, prefix=view.prefix)
-        ended = facts.last(Operation.STOP, Operation.CALL_ENDED) is not None or facts.text("goneSince") is not None
+        ended = facts.last(Operation.STOP, Report.CALL_ENDED) is not None or facts.text("goneSince") is not None
         if facts and view.seen is Seen.GONE and not ended:
             learnt["goneSince"] = iso_time(view.now)
         if learnt:

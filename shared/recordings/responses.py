@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.core.models import ResponseModel
 from shared.recordings.states import MEANINGS, State
-from shared.storage.ledger import Operation
+from shared.storage.ledger import Operation, Report
 
 _ID = "eyJQbGF0Zm9ybUVuZHBvaW50SWQiOiI3YjFjIn0"
 _STATES = " ".join(f"`{state}`: {meaning}." for state, meaning in MEANINGS.items())
@@ -36,7 +36,7 @@ class Accepted(ResponseModel):
 class TransitionBody(ResponseModel):
     """Something that was done to the recording, or that the service reported."""
 
-    operation: Operation
+    operation: Operation | Report
     at: Moment
     by: Annotated[str | None, Field(description="Who asked.")] = None
     detail: str | None = None

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from shared.storage.ledger import Operation
+from shared.storage.ledger import Operation, Report
 from shared.storage.manifest import ManifestStatus
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Seen(StrEnum):
     """It does not answer, or fails."""
 
 
-_ENDS = (Operation.STOP, Operation.CALL_ENDED)
+_ENDS = (Operation.STOP, Report.CALL_ENDED)
 
 
 class Verdict(NamedTuple):
@@ -132,7 +132,7 @@ def _while_recording(facts: Facts, now: datetime, *, active: bool) -> Verdict:
         return Verdict(State.STOPPING)
     if active:
         return _active(asked, settling=settling)
-    failed = facts.last(Operation.REPORTED_FAILED)
+    failed = facts.last(Report.FAILED)
     return _failed(failed) if failed is not None else _inactive(facts, asked, settling=settling)
 
 
@@ -157,7 +157,7 @@ def _active(asked: Transition | None, *, settling: bool) -> Verdict:
 def _once_ended(facts: Facts, manifest: Manifest | None, now: datetime, retention: timedelta) -> Verdict:
     if manifest is not None and manifest.chunks:
         return _once_announced(facts, manifest, now, retention)
-    failed = facts.last(Operation.REPORTED_FAILED)
+    failed = facts.last(Report.FAILED)
     if failed is not None:
         return _failed(failed)
     if _nothing_was_recorded(facts):
@@ -192,14 +192,14 @@ def _unseen(facts: Facts, manifest: Manifest | None, now: datetime, retention: t
     over = asked.operation in _ENDS if asked is not None else manifest is not None
     if (over and not settling) or (manifest is not None and manifest.status is ManifestStatus.COMPLETE):
         return _once_ended(facts, manifest, now, retention)
-    failed = facts.last(Operation.REPORTED_FAILED)
+    failed = facts.last(Report.FAILED)
     if failed is not None:
         return _failed(failed)
     return _as_last_heard(facts, asked, settling=settling)
 
 
 def _as_last_heard(facts: Facts, asked: Transition | None, *, settling: bool) -> Verdict:
-    reported = facts.last(Operation.REPORTED_ACTIVE)
+    reported = facts.last(Report.ACTIVE)
     match asked:
         case None:
             return Verdict(State.UNKNOWN)
@@ -231,7 +231,7 @@ def _nothing_was_recorded(facts: Facts) -> bool:
     return (
         bool(facts.known.get("pauseOnStart"))
         and facts.last(Operation.START) is not None
-        and facts.last(Operation.RESUME, Operation.REPORTED_ACTIVE) is None
+        and facts.last(Operation.RESUME, Report.ACTIVE) is None
     )
 
 

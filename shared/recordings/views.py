@@ -11,7 +11,7 @@ from shared.core.errors import ServiceError
 from shared.core.times import iso_time
 from shared.recordings.responses import ChunkBody, Pause, RecordingBody, ServiceFault, TransitionBody
 from shared.recordings.states import Seen, State, Verdict, expiry, judge
-from shared.storage.ledger import Operation
+from shared.storage.ledger import Operation, Report
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -72,7 +72,7 @@ class View:
         facts, manifest = self.facts, self.manifest
         service = None if isinstance(self.service, ServiceError) else self.service
         expires_at = expiry(facts, manifest, self.retention)
-        ended = facts.last(Operation.STOP, Operation.CALL_ENDED)
+        ended = facts.last(Operation.STOP, Report.CALL_ENDED)
         silence = self.silence
         return RecordingBody(
             recording_id=self.recording_id,
@@ -113,7 +113,7 @@ class View:
                     pauses.append(Pause(begin=at))
                 case Operation.START if starts_paused and not open_:
                     pauses.append(Pause(begin=at))
-                case Operation.RESUME | Operation.STOP | Operation.CALL_ENDED if open_:
+                case Operation.RESUME | Operation.STOP | Report.CALL_ENDED if open_:
                     pauses[-1] = pauses[-1].model_copy(update={"end": at})
                 case _:
                     continue

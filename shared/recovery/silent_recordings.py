@@ -9,7 +9,7 @@ from shared.core.times import Now, iso_time, utc_now
 from shared.incidents.incidents import Incident
 from shared.incidents.kinds import IncidentKind
 from shared.recovery.item_by_item import each
-from shared.storage.ledger import Operation
+from shared.storage.ledger import Operation, Report
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -74,7 +74,7 @@ class SilentRecordings:
 
     async def _ended_at(self, facts: Facts) -> datetime | None:
         """Return when a recording ended, asking the service where we did not end it; None while it runs."""
-        ended = facts.last(Operation.STOP, Operation.CALL_ENDED, Operation.REPORTED_FAILED)
+        ended = facts.last(Operation.STOP, Report.CALL_ENDED, Report.FAILED)
         recording_id = facts.text("recordingId")
         if ended is not None or recording_id is None:
             return ended.at if ended is not None else None
@@ -83,7 +83,7 @@ class SilentRecordings:
         except ServiceError as error:
             if error.status != 404:
                 return None
-            await self._ledger.record(facts.name, Operation.CALL_ENDED, by="sweep", key="sweep")
+            await self._ledger.record(facts.name, Report.CALL_ENDED, by="sweep", key="sweep")
             return self._now()
         return None
 

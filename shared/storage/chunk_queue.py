@@ -1,4 +1,4 @@
-"""The queue between the event and the copy, for messages that the platform's bindings cannot send: those that wait."""
+"""The queue of chunk messages, used directly where the platform's bindings cannot: they send no delayed message."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from azure.storage.queue.aio import QueueServiceClient
-
-NEVER_EXPIRES = -1
 
 
 class ChunkQueue:
@@ -33,16 +31,14 @@ class ChunkQueue:
         )
 
     async def send(self, body: str, delay: timedelta) -> None:
-        """Send a message that shows up after `delay`, and stays until it is handled."""
-        await self._queue.send_message(
-            body, visibility_timeout=round(delay.total_seconds()), time_to_live=NEVER_EXPIRES
-        )
+        """Send a message that becomes visible after `delay` and never expires."""
+        await self._queue.send_message(body, visibility_timeout=round(delay.total_seconds()), time_to_live=-1)
 
     async def take_all(self, handle: Callable[[str], Awaitable[None]]) -> None:
-        """Hand over every message that is there, and delete each once it was handled."""
+        """Handle every message that is visible, and delete each after it was handled."""
         try:
             async for message in self._queue.receive_messages(messages_per_page=32, visibility_timeout=300):
                 await handle(message.content)
                 await self._queue.delete_message(message)
         except ResourceNotFoundError:
-            return  # the platform makes the poison queue with its first message
+            return  # the platform creates the poison queue with its first message

@@ -21,7 +21,7 @@ from shared.recordings.acs_client import Repeatability
 from shared.recordings.auto_record import AutoRecord
 from shared.recordings.policy import parse_policy
 from shared.recordings.start_request import StartRecording
-from shared.storage.ledger import Ledger, Operation
+from shared.storage.ledger import Ledger, Operation, Report
 from tests.integration.archive_fixtures import acs_control, app
 from tests.integration.call_fixtures import POLICY, claims, event_of, ledger, new_call, recording_host, recordings_of
 from tests.integration.waiting import eventually
@@ -148,12 +148,12 @@ async def test_a_call_that_fits_is_recorded_as_its_rule_says_and_closed_when_it_
 
     async def closed() -> Facts | None:
         facts = await ledger.read(safe_name(recording["recordingId"]))
-        return facts if facts.last(Operation.CALL_ENDED) else None
+        return facts if facts.last(Report.CALL_ENDED) else None
 
     facts = await eventually(closed, within=20)
     assert facts.text("startedBy") == "AUTO_RECORD rule support"
     ended = (await event_of(acs_control, call, "CallEnded"))["eventTime"]
-    last = facts.last(Operation.CALL_ENDED)
+    last = facts.last(Report.CALL_ENDED)
     assert last is not None
     assert abs(last.at - datetime.fromisoformat(ended)) < timedelta(milliseconds=1)
 
@@ -338,7 +338,7 @@ async def test_a_call_that_is_recorded_later_leaves_the_list_and_one_that_ends_u
         assert answer.status == 201
     await auto_record().take(await secretly.end(ended))
     attempt = uuid4().hex
-    await parts._ledger.record(attempt, Operation.REPORTED_FAILED, at=datetime.now(UTC), key="as a test wants")
+    await parts._ledger.record(attempt, Report.FAILED, at=datetime.now(UTC), key="as a test wants")
     await parts._ledger.link(failed["serverCallId"], attempt)
 
     await parts.sweep.sweep()
@@ -410,7 +410,7 @@ async def test_the_end_of_a_call_is_noted_with_what_was_started_by_hand_but_not_
     stopped, running = [
         [entry.operation for entry in (await ledger.read(safe_name(recording))).transitions] for recording in ids
     ]
-    assert (stopped.count(Operation.CALL_ENDED), running.count(Operation.CALL_ENDED)) == (0, 1)
+    assert (stopped.count(Report.CALL_ENDED), running.count(Report.CALL_ENDED)) == (0, 1)
 
 
 async def test_switched_off_nothing_is_recorded_and_nothing_is_kept(

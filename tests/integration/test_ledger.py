@@ -12,7 +12,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from shared.core.blob_names import safe_name
 from shared.storage.claims import Claims
-from shared.storage.ledger import Ledger, Operation
+from shared.storage.ledger import Ledger, Operation, Report
 from shared.storage.table import Table
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ async def test_concurrent_writers_lose_nothing(table: TableClient) -> None:
 
 
 async def test_what_is_told_twice_under_a_key_is_noted_once(ledger: Ledger) -> None:
-    told = [ledger.record("recording", Operation.REPORTED_ACTIVE, key="event/1=") for _ in range(5)]
+    told = [ledger.record("recording", Report.ACTIVE, key="event/1=") for _ in range(5)]
     await asyncio.gather(*told)
     assert len((await ledger.read("recording")).transitions) == 1
 

@@ -14,7 +14,7 @@ from shared.core.blob_names import safe_name
 from shared.core.times import iso_time
 from shared.recordings.acs_client import Repeatability
 from shared.recordings.states import State
-from shared.storage.ledger import Operation
+from shared.storage.ledger import Operation, Report
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.recording_fixtures import QUICK, a_call, api, documented_table, elsewhere, ledger
 from tests.integration.waiting import eventually
@@ -105,7 +105,7 @@ class World:
     async def failed(self) -> str:
         self.stack.acs.order_fault(kind="start-failed")
         recording = await self.started()
-        await self.ledger.record(safe_name(recording), Operation.REPORTED_FAILED, detail="no media")
+        await self.ledger.record(safe_name(recording), Report.FAILED, detail="no media")
         return recording
 
     async def expired(self) -> str:

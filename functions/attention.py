@@ -12,7 +12,7 @@ blueprint = func.Blueprint()
 @problems_answered
 async def list_attention(req: func.HttpRequest) -> func.HttpResponse:
     """List the findings, the loudest first."""
-    return answer(200, {"findings": await services().incidents.loudest_first()})
+    return answer(200, {"findings": await services().incidents.by_severity()})
 
 
 @blueprint.route("attention/{id}", methods=["DELETE"])

@@ -1,4 +1,4 @@
-"""What lies under `attention/`: read back as findings, and compared with what has been archived since."""
+"""The evidence under `attention/`: read back as incidents, and compared with what has been archived since."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TEXTS = ("error", "recordingId", "documentId", "prefix")
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A finding as its blob tells it.
+    """An incident as its blob describes it.
 
     Attributes
     ----------
@@ -46,14 +46,14 @@ class Evidence:
 
     @classmethod
     def read(cls, blob: str, content: bytes, written_at: datetime) -> Self | None:
-        """Read a blob; None where it is no finding.
+        """Read a blob; None where it describes no incident.
 
         Parameters
         ----------
         blob
             Its name.
         written_at
-            Stands in for the time at which it was raised, where that is not said.
+            Used as the time at which it was raised, where the blob names none.
         """
         identifier = blob.removeprefix(blob_names.ATTENTION).removesuffix(".json")
         try:
@@ -82,13 +82,7 @@ class Evidence:
 
 
 class Truth:
-    """Tells whether what was found is still so.
-
-    Parameters
-    ----------
-    archive, ledger
-        What is archived, and what is known of it.
-    """
+    """Compares incidents with the archive and the ledger."""
 
     def __init__(self, archive: Archive, ledger: Ledger, *, now: Now = utc_now) -> None:
         self.manifests = archive.manifests
@@ -97,7 +91,7 @@ class Truth:
         self._now = now
 
     async def is_resolved(self, evidence: Evidence) -> bool:
-        """Whether the archive shows that a finding was mended since; where it cannot show that, it was not."""
+        """Whether the archive shows that an incident was resolved since; False where it cannot show that."""
         match KINDS[evidence.kind].resolution:
             case Resolution.CHUNK_ARCHIVED:
                 return await self.chunk_is_resolved(evidence.row)
@@ -115,13 +109,13 @@ class Truth:
                 | Resolution.ANNOUNCED
                 | Resolution.LETTER_TAKEN_IN
             ):
-                return False  # what every sweep finds again is judged by what it finds
+                return False  # every sweep decides these anew
 
     async def chunk_is_resolved(self, row: Mapping[str, str]) -> bool:
-        """Whether the chunk that a finding is about is archived, and nothing is left to do about it.
+        """Whether an incident's chunk is archived, and nothing is left to do about it.
 
-        What is found after that is about deleting the service's copy. That it could not be deleted ceases to matter
-        when the service does so itself; that the archive's copy is another one does not.
+        A later incident is about deleting the service's copy. A failed deletion no longer matters when the service has
+        deleted the copy itself; a copy that differs from the archive's still does.
         """
         manifest = await self._manifest(row.get("prefix"))
         chunks = manifest.chunks if manifest is not None else ()
@@ -143,12 +137,12 @@ class Truth:
         return all(document in archived for document in documents)
 
     async def has_consent(self, row: Mapping[str, str]) -> bool:
-        """Whether the recording that a finding is about has its consent archived."""
+        """Whether an incident's recording has its consent archived."""
         manifest = await self._manifest(await self.prefix(row))
         return manifest is not None and manifest.consent is not None
 
     async def prefix(self, row: Mapping[str, str]) -> str | None:
-        """Return where the recording lies that a finding is about, as far as that is known."""
+        """Return the prefix of an incident's recording; None where it is not known."""
         recording_id = row.get("recordingId")
         if row.get("prefix") or not recording_id:
             return row.get("prefix") or None

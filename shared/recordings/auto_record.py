@@ -56,10 +56,10 @@ _LOOK = 0.25
 _NOT_ESTABLISHED = "8501"
 
 
-def by_hand(server_call_id: str) -> str:
+def by_hand(server_call_id: str | None) -> str:
     """Return what an operator can do about a call that the service refused to record."""
-    command = f"recordings start --server-call-id {shlex.quote(server_call_id)}"
-    return f"if the call goes on, start its recording by hand: {command}"
+    command = f": recordings start --server-call-id {shlex.quote(server_call_id)}" if server_call_id else ""
+    return f"if the call goes on, start its recording by hand{command}"
 
 
 class Outcome(StrEnum):

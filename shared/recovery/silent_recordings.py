@@ -1,4 +1,4 @@
-"""Recordings that ended and of which no event came: somebody must know before the service deletes their files."""
+"""Recordings that ended and that no event announced: an operator must know before the service deletes their files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,8 @@ class SilentRecordings:
 
     Parameters
     ----------
-    ledger
-        Has the recordings that we started.
     control
         Asked whether a recording still runs.
-    incidents
-        Gets those that were not announced in time.
     retention
         How long the service keeps a recording's files.
     expected_event
@@ -54,26 +50,23 @@ class SilentRecordings:
         self._now = now
 
     async def look_for_all(self) -> None:
-        """Look at every recording that we started and that no event has announced yet."""
+        """Check every recording that the app started and that no event has announced yet."""
         await each("listen", self._ledger.opened(), self._listen)
 
     async def _listen(self, name: str) -> None:
         facts = await self._ledger.read(name)
         if not facts or facts.text("prefix") is not None:
-            # Announced: its manifest says from now on what must still arrive.
+            # Announced: from now on its manifest says what is missing.
             await self._ledger.close(name)
         elif facts.known.get("pauseOnStart") and not facts.last(Operation.RESUME):
-            await self._close_unless_running(facts)
+            # It was never resumed, so it makes no file: once it has ended, there is nothing to wait for.
+            if await self._ended_at(facts) is not None:
+                await self._ledger.close(name)
         elif (ended_at := await self._ended_at(facts)) is not None:
             await self._judge_silence(facts, ended_at)
 
-    async def _close_unless_running(self, facts: Facts) -> None:
-        """Forget a recording that was never resumed, once it has ended: it makes no file."""
-        if await self._ended_at(facts) is not None:
-            await self._ledger.close(facts.name)
-
     async def _ended_at(self, facts: Facts) -> datetime | None:
-        """Return when a recording ended, asking the service where we did not end it; None while it runs."""
+        """Return when a recording ended; None while it runs. The service is asked where the ledger has no end."""
         ended = facts.last(Operation.STOP, Report.CALL_ENDED, Report.FAILED)
         recording_id = facts.text("recordingId")
         if ended is not None or recording_id is None:

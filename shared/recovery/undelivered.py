@@ -1,4 +1,4 @@
-"""What the platform set aside is taken in once more: Event Grid's dead letters, and the poison queue's messages."""
+"""What the platform could not deliver is tried again: Event Grid's dead letters, and the poison queue's messages."""
 
 from __future__ import annotations
 
@@ -22,17 +22,7 @@ if TYPE_CHECKING:
 
 
 class DeadLetterReplay:
-    """Takes in the events that Event Grid could not deliver.
-
-    Parameters
-    ----------
-    dead_letters
-        Where Event Grid puts them.
-    replay
-        Takes an event in.
-    incidents
-        Gets those that cannot be read.
-    """
+    """Replays the events that Event Grid could not deliver; unreadable ones become incidents."""
 
     def __init__(self, dead_letters: DeadLetters, replay: Replay, incidents: Incidents) -> None:
         self._dead_letters = dead_letters
@@ -40,7 +30,7 @@ class DeadLetterReplay:
         self._incidents = incidents
 
     async def replay_all(self) -> None:
-        """Take in every dead letter, and move each to `replayed/` once it is taken in."""
+        """Replay every dead letter, and then move it to `replayed/`."""
         await each("replay", self._dead_letters.waiting(), self._take)
 
     async def _take(self, name: str) -> None:
@@ -56,17 +46,7 @@ class DeadLetterReplay:
 
 
 class PoisonQueue:
-    """Puts poison messages back to work.
-
-    Parameters
-    ----------
-    poison
-        Where the platform puts messages that failed too often.
-    queue
-        Where chunks wait.
-    incidents
-        Gets messages that cannot be read, or came too late.
-    """
+    """Drains the poison queue into the queue of chunks; unreadable and expired messages become incidents."""
 
     def __init__(self, poison: ChunkQueue, queue: ChunkQueue, incidents: Incidents, *, now: Now = utc_now) -> None:
         self._poison = poison
@@ -75,7 +55,7 @@ class PoisonQueue:
         self._now = now
 
     async def drain(self) -> None:
-        """Send every message to the chunks' queue once more, as long as its source is there."""
+        """Send every message to the queue of chunks again, unless its source has expired."""
         await self._poison.take_all(self._take)
 
     async def _take(self, body: str) -> None:

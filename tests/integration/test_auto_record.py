@@ -303,7 +303,7 @@ async def refused(
 async def finding_of(parts: Services, call: dict[str, Any]) -> dict[str, Any] | None:
     """What the operator's list says of a call."""
     key = f"call.{safe_name(call['serverCallId'])}"
-    return next((row for row in await parts.incidents.loudest_first() if row["id"] == key), None)
+    return next((row for row in await parts.incidents.by_severity() if row["id"] == key), None)
 
 
 async def test_a_call_that_the_service_refuses_to_record_is_told_with_its_reason_and_the_mend(

@@ -125,7 +125,7 @@ async def test_a_ledger_that_was_dropped_and_rebuilt_equals_the_old_one_in_all_t
     reports = await rebuilt(archive, ledger, attention, limit="2")
 
     assert await rows(ledger, truths) == rows_before
-    findings = await attention.loudest_first()
+    findings = await attention.by_severity()
     as_before = [{**finding, "hoursLeft": None} for finding in findings_before]
     assert [{**finding, "hoursLeft": None} for finding in findings] == as_before
     chunks = (await ledger.read(safe_name(lost["recordingId"]))).chunks
@@ -176,14 +176,14 @@ async def test_a_finding_that_the_archive_shows_to_be_mended_does_not_come_back(
     assert len(await parts.findings()) == 4
     ledger, attention = await archive.lost()
     reports = await rebuilt(archive, ledger, attention)
-    assert {row["kind"] for row in await attention.loudest_first()} == {"chunk", "message", "consent", "event"}
+    assert {row["kind"] for row in await attention.by_severity()} == {"chunk", "message", "consent", "event"}
     assert [name for report in reports for name in report.unreadable] == ["attention/nonsense.json"]
 
     # Now it is archived; nobody says when a missing consent came, so that one stays.
     await parts.chunk_archiver.take(message)
     ledger, attention = await archive.lost()
     await rebuilt(archive, ledger, attention)
-    assert [row["kind"] for row in await attention.loudest_first()] == ["consent"]
+    assert [row["kind"] for row in await attention.by_severity()] == ["consent"]
 
 
 async def test_since_leaves_out_what_is_older(archive: Archive) -> None:

@@ -1,4 +1,4 @@
-"""The queue hands over one chunk to archive."""
+"""The queue delivers one chunk to archive."""
 
 import azure.functions as func
 

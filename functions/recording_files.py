@@ -1,4 +1,4 @@
-"""Event Grid says that a recording's files are ready."""
+"""Event Grid delivers that a recording's files are ready."""
 
 from typing import Any, List
 
@@ -13,7 +13,7 @@ blueprint = func.Blueprint()
 @blueprint.event_grid_trigger(arg_name="event")
 @blueprint.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE_CONNECTION)
 async def recording_file_status_updated(event, messages: func.Out[List[str]]) -> None:  # type: ignore[no-untyped-def]
-    """Note what must be archived, and hand each chunk to the queue."""
+    """Take the event in, and send a message for each chunk to the queue."""
     messages.set(await services().intake.announce(as_received(event)))
 
 

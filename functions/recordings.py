@@ -24,7 +24,7 @@ async def start_recording(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route("recordings/{recordingId}", methods=["GET"])
 @problems_answered
 async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
-    """Say what state a recording is in."""
+    """Return what is known of a recording."""
     found = await services().recordings.get(path_parameter(req, "recordingId"))
     return answer(200, found.body, retry_after=found.retry_after)
 

@@ -1,4 +1,4 @@
-"""A chunk's two files brought into the archive: from the service, or found there where a try before put them."""
+"""A chunk's two files: copied from the service, or found in the archive where an earlier try put them."""
 
 from __future__ import annotations
 
@@ -24,21 +24,11 @@ if TYPE_CHECKING:
     from shared.upload.copier import Copier
 
 COPY_TIME = timedelta(minutes=25)
-"""How long one invocation copies before it hands the rest on; host.json's functionTimeout is 5 minutes more."""
+"""How long one invocation copies before the next one continues; host.json's functionTimeout is 5 minutes more."""
 
 
 class ChunkFiles:
-    """Copies chunks' files.
-
-    Parameters
-    ----------
-    archive
-        Where they are copied to.
-    ledger
-        Takes how far a copy is.
-    source, copier
-        Where files are read from, and what moves them.
-    """
+    """Copies chunks' files from `source` into the archive, and notes the progress in the ledger."""
 
     def __init__(self, archive: Archive, ledger: Ledger, source: DownloadClient, copier: Copier) -> None:
         self._archive = archive
@@ -47,12 +37,12 @@ class ChunkFiles:
         self._copier = copier
 
     async def recall(self, message: ChunkMessage) -> tuple[MediaFile, bytes] | None:
-        """Return what a try before put into the archive: the media, and the metadata's bytes; None unless both."""
+        """Return what an earlier try archived: the media, and the metadata's bytes; None unless both are there."""
         return await recall(self._archive.container, message)
 
     async def fetch(self, message: ChunkMessage) -> tuple[MediaFile, bytes]:
-        """Copy a chunk's files into the archive, and return what the media became, and the metadata."""
-        # The media is what cannot be had again, so it is copied even while the metadata file fails.
+        """Copy a chunk's files into the archive; return the archived media and the metadata's bytes."""
+        # The media expires, so it is copied even while the metadata file fails.
         metadata = await self._read_metadata(message.chunk)
         content = await self._copy_content(message)
         if isinstance(metadata, CopyError):
@@ -90,7 +80,7 @@ class ChunkFiles:
 
 
 class _Progress:
-    """Tells the log and the ledger how far a copy is; one write at a time, and the copy never waits for it."""
+    """Writes a copy's progress to log and ledger; one write at a time, and the copy never waits for it."""
 
     def __init__(self, ledger: Ledger, message: ChunkMessage) -> None:
         self._ledger = ledger

@@ -1,4 +1,4 @@
-"""What becomes of a chunk's message after a failed try: another try, later, or an incident."""
+"""What follows a failed try to archive a chunk: another try, later, or an incident."""
 
 from __future__ import annotations
 
@@ -27,14 +27,8 @@ class ChunkRetries:
 
     Parameters
     ----------
-    queue
-        Takes the tries that are to come.
-    ledger
-        Takes how a chunk's tries ended.
-    incidents
-        Gets what cannot be archived.
     first
-        How long to wait after a chunk's first failed try.
+        The delay after a chunk's first failed try.
     """
 
     def __init__(
@@ -53,7 +47,7 @@ class ChunkRetries:
         self._now = now
 
     async def try_again(self, message: ChunkMessage, error: Retryable) -> None:
-        """Send the message once more, to show up when the next try is due."""
+        """Send the message again, visible when the next try is due."""
         if isinstance(error, Handover):
             log.info("chunk.handed_over", reason=str(error))
             await self._send(message, timedelta())
@@ -63,17 +57,12 @@ class ChunkRetries:
             tries,
             first=self._first,
             retry_after=error.retry_after,
-            # Once it is over only our own services are waited for, and no deadline presses any more.
+            # After the deadline only the archive's own services are waited for, so nothing is urgent.
             time_left=time_left if time_left > timedelta() else timedelta.max,
             random=random.random,
         )
-        log.warning(
-            "chunk.postponed",
-            tries=tries,
-            seconds=round(delay.total_seconds()),
-            error=type(error).__name__,
-            reason=str(error),
-        )
+        seconds = round(delay.total_seconds())
+        log.warning("chunk.postponed", tries=tries, seconds=seconds, error=type(error).__name__, reason=str(error))
         await self._send(message.model_copy(update={"tries": tries}), delay)
         name = blob_names.ledger_name(message.recording_id, message.prefix)
         next_try = self._now() + delay
@@ -83,7 +72,7 @@ class ChunkRetries:
         await self._queue.send(message.model_copy(update={"due_at": self._now() + delay}).to_json(), delay)
 
     async def refuse(self, body: str, error: InvalidEvent) -> None:
-        """Keep a message that cannot be read for an operator."""
+        """Report a message that cannot be read."""
         log.error("message.refused", reason=str(error))
         await self._incidents.report(
             Incident(

@@ -1,7 +1,7 @@
-"""The intake: takes the service's events in, and says what must be archived.
+"""The intake of the service's events: what must be archived.
 
-`Intake.announce` runs within Event Grid's 30 seconds: it keeps the event, notes in the manifest what must arrive, and
-returns one message a chunk. It can be repeated, run twice at once, or be cut off anywhere.
+`Intake.announce` runs within Event Grid's 30 seconds: it keeps the event, adds its chunks to the manifest, and returns
+one message a chunk. It can be repeated, run twice concurrently, or be interrupted anywhere.
 """
 
 from __future__ import annotations
@@ -40,16 +40,12 @@ class Intake:
 
     Parameters
     ----------
-    archive, ledger
-        What is archived, and what is known of it.
-    incidents
-        Gets what cannot be archived.
     origins
         Where files may be read from.
     retention
         How long the service keeps files.
     resource_id
-        Azure id of the resource whose events are taken; None takes everybody's.
+        Azure id of the resource whose events are taken; None takes those of every resource.
     """
 
     def __init__(
@@ -74,7 +70,7 @@ class Intake:
     async def announce(self, event: Mapping[str, Any]) -> list[str]:
         """Take in an event and return the queue's messages, one for each chunk that is not archived yet.
 
-        An event, or a chunk of one, that cannot be archived is kept under `attention/` with the reason.
+        An event, or a chunk of one, that cannot be archived becomes an incident.
 
         Parameters
         ----------
@@ -84,7 +80,7 @@ class Intake:
         Raises
         ------
         StorageUnavailable
-            Nothing is lost as long as the event comes again.
+            Event Grid delivers the event again, so nothing is lost.
         """
         # A publisher's trace (CloudEvents' extension of that name) goes on here; else the platform's for this delivery.
         caused_by = event.get("traceparent")
@@ -115,7 +111,7 @@ class Intake:
                     prefix, lambda known: known.announced(files, consent), NO_MANIFEST if is_new else None
                 )
             except ManifestUnreadable as error:
-                # The files cannot be had again, and do not wait for an operator.
+                # The files expire, so they are archived before an operator fixes the manifest.
                 await self._incidents.report(manifest_incident(prefix, error))
                 manifest = Manifest()
             messages = [self._message(prefix, files, chunk) for chunk in chunks if not manifest.holds(chunk)]
@@ -123,34 +119,29 @@ class Intake:
             return [message.to_json() for message in messages]
 
     async def _consent(self, files: RecordingFiles, prefix: str) -> ConsentFile | None:
-        """Note in the ledger where the recording lies, then look there for the consent that came with its start.
+        """Write the recording's place to the ledger, then read the consent of its start there.
 
-        In this order, so that a start that is noted only now either is seen here, or sees the place (`shared.consent`).
+        In this order, so that a start that is written at the same time either is read here, or reads the place
+        (`shared.storage.consent`).
         """
         name = blob_names.ledger_name(files.recording_id, prefix)
-        await best_effort(
-            self._ledger.learn(
-                name,
-                recordingId=files.recording_id,
-                prefix=prefix,
-                expiresAt=iso_time(files.event_time + self._retention),
-            )
-        )
+        expires_at = iso_time(files.event_time + self._retention)
+        await best_effort(self._ledger.learn(name, recordingId=files.recording_id, prefix=prefix, expiresAt=expires_at))
         facts = await best_effort(self._ledger.read(name))
         if facts is None:
             await self._report_unread(files, prefix)
             return None
-        told = facts.text("consent")
-        return await keep_consent(self._archive, prefix, told) if told is not None else None
+        consent = facts.text("consent")
+        return await keep_consent(self._archive, prefix, consent) if consent is not None else None
 
     async def _report_unread(self, files: RecordingFiles, prefix: str) -> None:
-        """Report that nobody can say whether there is a consent: the media goes on, and must not lose it unnoticed."""
+        """Report that a consent may be missing; the media is archived without waiting for the ledger."""
         await self._incidents.report(
             Incident(
                 kind=IncidentKind.CONSENT,
                 identifier=files.recording_id or prefix,
                 reason="the ledger could not be read, so a consent that came with the start is not archived: "
-                "deliver the event again when the ledger is back",
+                "retry this incident when the ledger is available again",
                 recording_id=files.recording_id,
                 prefix=prefix,
                 evidence={"eventId": files.event_id},
@@ -159,10 +150,9 @@ class Intake:
 
     def _untrusted(self, chunk: Chunk) -> UntrustedOrigin | None:
         try:
-            self._origins.check(chunk.content_location)
-            self._origins.check(chunk.metadata_location)
-            if chunk.delete_location is not None:
-                self._origins.check(chunk.delete_location)
+            for location in (chunk.content_location, chunk.metadata_location, chunk.delete_location):
+                if location is not None:
+                    self._origins.check(location)
         except UntrustedOrigin as error:
             return error
         return None
@@ -180,7 +170,7 @@ class Intake:
         )
 
     async def _refuse(self, event: Mapping[str, Any], error: ArchiverError, documents: list[str] | None = None) -> None:
-        """Keep an event that cannot be archived; `documents` are the chunks at fault where the rest goes on."""
+        """Report an event that cannot be archived, or only those of its `documents`."""
         identifier, kept = limits.identifier_of(event), limits.evidence_of(event)
         log.error("event.refused", eventId=identifier, documents=len(documents or ()) or None, reason=str(error))
         await self._incidents.report(

@@ -1,6 +1,6 @@
-"""What follows once a chunk is archived: the world hears of it, and the service's copy goes, where that is wanted.
+"""What follows once a chunk is archived: the recording's event is published, and the service's copy is deleted.
 
-Both come after the manifest's commit, and are done again when the message comes again: nothing is copied a second time.
+Both are optional, come after the manifest's commit, and are repeated with the message; nothing is copied again.
 """
 
 from __future__ import annotations
@@ -26,18 +26,14 @@ if TYPE_CHECKING:
 
 
 class Completion:
-    """Announces recordings that are whole, and deletes sources that are archived.
+    """Publishes complete recordings, and deletes sources that are archived.
 
     Parameters
     ----------
-    archive
-        Has the manifest.
     verification
-        Reads archived chunks back.
-    source
-        Where files are deleted.
+        Reads archived chunks back before their source is deleted.
     publisher
-        Publishes; None where nobody wants to hear.
+        None where no events are wanted.
     delete_sources
         Whether the service's copies are deleted.
     """
@@ -65,11 +61,11 @@ class Completion:
         Raises
         ------
         TopicUnavailable
-            The announcement may not have been heard.
+            The event may not have been published.
         SourceUnavailable, SourceNotReady
             The service did not delete its copy.
         ArchiveConflict
-            What was read back is not what the manifest says, or not what the service has; its copy was left alone.
+            The archived files differ from the manifest or from the service's copy, which was not deleted.
         """
         if self._publisher is not None and manifest.status is ManifestStatus.COMPLETE:
             await self._publisher.archived(message.prefix, manifest)
@@ -80,7 +76,7 @@ class Completion:
             except (SourceUnavailable, SourceNotReady) as error:
                 if self._now() < message.expires_at:
                     raise
-                log.info("source.kept", reason=f"its time is over; last the service said: {error}")
+                log.info("source.kept", reason=f"it has expired; the service's last error: {error}")
 
     async def _delete(self, message: ChunkMessage, archived: ArchivedChunk) -> None:
         chunk = message.chunk
@@ -88,7 +84,7 @@ class Completion:
             log.info("source.kept", reason="the event names no deleteLocation")
             return
         if self._now() >= message.expires_at:
-            log.info("source.kept", reason="its time is over: the service has deleted it, or will")
+            log.info("source.kept", reason="it has expired: the service deletes it")
             return
         with telemetry.span("source.delete", documentId=chunk.document_id):
             differences = [
@@ -103,7 +99,7 @@ class Completion:
         log.info("source.deleted", chunk=chunk.index)
 
     async def _changes(self, chunk: Chunk, archived: ArchivedChunk) -> list[str]:
-        """Return how the metadata at the service differs from what is archived: another worker may have been first."""
+        """Return how the service's metadata differs from what is archived: another worker may have archived it."""
         try:
             metadata = await self._source.read(chunk.metadata_location, limit=LARGEST_METADATA)
         except SourceRefused as error:

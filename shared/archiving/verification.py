@@ -1,7 +1,7 @@
 """Verification: reads an archived recording back, and compares every byte's digests with the manifest.
 
-Memory is bounded by a few pieces read ahead, and time by a budget: the platform cuts an HTTP request after 230 seconds.
-What is not reached then is named, and the next request goes on from there.
+Memory is bounded by a few pieces read ahead, and time by a budget: the platform ends an HTTP request after 230 seconds.
+The report names the first chunk that was not reached, and the next request continues there.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from shared.storage.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, ArchivedChunk, 
 from shared.storage.readback import read_back
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from shared.storage.archive import Archive
     from shared.storage.places import RecordingPlaces
 
 BUDGET = timedelta(seconds=120)
-"""How long a request goes on to another chunk."""
+"""How long a request begins with another chunk."""
 
 LIMIT = timedelta(seconds=200)
 """How long a request may take in all."""
 
 
 class ChunkReport(ResponseModel):
-    """What was found of one chunk; it is as the manifest says where `differences` is empty."""
+    """The result for one chunk; it is as the manifest says where `differences` is empty."""
 
     index: int
     ok: bool
@@ -42,7 +42,7 @@ class ChunkReport(ResponseModel):
 
 
 class VerificationReport(ResponseModel):
-    """What was found of a recording.
+    """The result for a recording.
 
     Attributes
     ----------
@@ -55,9 +55,9 @@ class VerificationReport(ResponseModel):
         What is wrong with the recording as a whole: gaps between its chunks, files that the manifest does not name.
         Only a request that begins with the first chunk looks for it.
     chunks
-        What was found of each chunk that was reached, in order.
+        The result for each chunk that was reached, in order.
     next
-        The first chunk that the time did not suffice for; None when there is none.
+        The first chunk that was not reached in time; None when there is none.
     """
 
     recording_id: str | None
@@ -71,17 +71,7 @@ class VerificationReport(ResponseModel):
 
 
 class Verification:
-    """Reads recordings back.
-
-    Parameters
-    ----------
-    archive
-        What is archived.
-    places
-        Knows where a recording lies.
-    budget, limit
-        How long a request goes on to another chunk, and how long it may take in all.
-    """
+    """Reads recordings back; `budget` and `limit` are those of a request."""
 
     def __init__(
         self,
@@ -124,8 +114,8 @@ class Verification:
                 raise NotArchived
             report = await self._verify(prefix, first)
         count = len(report.differences) + sum(len(found.differences) for found in report.chunks)
-        tell = log.error if count else log.info
-        tell("recording.verified", prefix=prefix, chunks=len(report.chunks), differences=count, next=report.next)
+        write = log.error if count else log.info
+        write("recording.verified", prefix=prefix, chunks=len(report.chunks), differences=count, next=report.next)
         return report
 
     async def differences(self, prefix: str, chunk: ArchivedChunk) -> tuple[str, ...]:
@@ -143,23 +133,23 @@ class Verification:
         try:
             manifest = (await self._archive.manifests.read(prefix)).manifest
         except ManifestUnreadable as error:
-            return self._report(prefix, None, [str(error)], [], None)
+            return self._report(prefix, None, [str(error)])
         if manifest is None:
-            return self._report(prefix, None, ["manifest.json is missing"], [], None)
-        general = [] if first else [*_gaps(manifest), *[found async for found in self._strangers(prefix, manifest)]]
+            return self._report(prefix, None, ["manifest.json is missing"])
+        general = [] if first else [*_gaps(manifest), *[found async for found in self._other_files(prefix, manifest)]]
         reports: list[ChunkReport] = []
         for chunk in (chunk for chunk in manifest.chunks if chunk.index >= first):
             elapsed = asyncio.get_running_loop().time() - began
             found = None if reports and elapsed >= self._budget else await self._within(elapsed, prefix, chunk)
             if found is None and reports:
                 return self._report(prefix, manifest, general, reports, chunk.index)
-            if found is None:  # it would not be quicker the next time
+            if found is None:  # the next request would not be faster
                 found = (f"it could not be read in {self._limit:.0f} s",)
             reports.append(ChunkReport(index=chunk.index, ok=not found, differences=found))
-        return self._report(prefix, manifest, general, reports, None)
+        return self._report(prefix, manifest, general, reports)
 
     async def _within(self, elapsed: float, prefix: str, chunk: ArchivedChunk) -> tuple[str, ...] | None:
-        """Return a chunk's differences, or None when the time did not suffice."""
+        """Return a chunk's differences, or None after a timeout."""
         try:
             async with asyncio.timeout(self._limit - elapsed):
                 return await self.differences(prefix, chunk)
@@ -171,8 +161,8 @@ class Verification:
         prefix: str,
         manifest: Manifest | None,
         general: list[str],
-        chunks: list[ChunkReport],
-        following: int | None,
+        chunks: Sequence[ChunkReport] = (),
+        following: int | None = None,
     ) -> VerificationReport:
         return VerificationReport(
             recording_id=manifest.recording_id if manifest else None,
@@ -185,7 +175,7 @@ class Verification:
             verified_at=iso_time(self._now()),
         )
 
-    async def _strangers(self, prefix: str, manifest: Manifest) -> AsyncIterator[str]:
+    async def _other_files(self, prefix: str, manifest: Manifest) -> AsyncIterator[str]:
         """Yield what is wrong with the files that belong to no chunk."""
         named, waiting = {blob_names.manifest_blob(prefix)}, [f"{prefix}/events/"]
         if manifest.consent is not None:
@@ -230,7 +220,7 @@ class Verification:
 
 
 def _gaps(manifest: Manifest) -> Iterator[str]:
-    """Yield which chunks no event has announced, as far as those that were can tell."""
+    """Yield which chunks no event has announced, as far as the announced ones show."""
     expected = 0
     for chunk in manifest.chunks:
         if chunk.index > expected:

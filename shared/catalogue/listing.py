@@ -1,4 +1,4 @@
-"""What the archive holds, day by day, a page at a time: for an auditor who goes through all of it."""
+"""A listing of the archive by day, a page at a time."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class ArchivedRecording(ResponseModel):
     Attributes
     ----------
     recording_id
-        None where no event has said it; `name` finds the recording then.
+        None where no event has named it; `name` identifies the recording then.
     name
         The last part of its prefix.
     status
-        `partial`, `complete`, or `unreadable` where there is no manifest, or not one of this version.
+        `partial`, `complete`, or `unreadable` where there is no manifest that can be read.
     chunks
         How many there are, announced or archived.
     bytes
@@ -60,15 +60,7 @@ class ArchiveListing(ResponseModel):
 
 
 class Listing:
-    """Lists what the archive holds.
-
-    Parameters
-    ----------
-    archive
-        What is archived.
-    places
-        Knows the days that have recordings.
-    """
+    """Lists what the archive holds."""
 
     def __init__(self, archive: Archive, places: RecordingPlaces) -> None:
         self._archive = archive

@@ -1,11 +1,11 @@
-"""State callbacks: the service tells, at an address of our own, how a recording gets on.
+"""State callbacks: the service reports the states of a recording at an address of the app's own.
 
-An address holds a reference, which names a row in the ledger, and a token that cannot be guessed, of which only the
-hash is kept. The row is written before the service is asked to start, since the service may call back before the start
-has returned; the recordingId is bound to it by whoever learns it first, the start or the first callback.
+An address holds a reference, which names a row in the ledger, and a random token, of which only the hash is kept. The
+row is written before the service is asked to start, since a callback can come before the start has returned. The start
+or the first callback, whichever is earlier, binds the recordingId to it.
 
-Callbacks come in any order, and more than once: each becomes a transition that is keyed by its event's id and dated by
-its event's time, so the ledger is the same however they came.
+Callbacks come in any order, and more than once. Each becomes a transition that is keyed by its event's id and dated by
+its event's time, so the ledger is the same for every order.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ STATE_CHANGED = "Microsoft.Communication.RecordingStateChanged"
 START_FAILED = "Microsoft.Communication.StartRecordingFailed"
 
 NOT_BEGUN = "not begun"
-"""The detail of an `inactive` that says the recording has not begun: its start time is in the year 1."""
+"""The detail of an `inactive` whose recording has not begun: its start time is in the year 1."""
 
 _TOKEN_BYTES = 32
-_NOBODY = hashlib.sha256(b"").hexdigest()  # of an empty token, which no route lets through
+_UNKNOWN = hashlib.sha256(b"").hexdigest()  # of an empty token, which no route accepts
 
 _Id = Annotated[str, Field(min_length=1, max_length=limits.LONGEST_IDENTIFIER)]
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackAddress:
-    """Where the service reports a recording's states; the URL is a secret."""
+    """The address at which the service reports a recording's states; the URL is a secret."""
 
     reference: str
     url: str = field(repr=False)
@@ -57,19 +57,7 @@ class CallbackAddress:
 
 @dataclass(frozen=True, slots=True)
 class StateCallback:
-    """What one callback says.
-
-    Attributes
-    ----------
-    event_id, at
-        The event's own.
-    operation
-        What is reported; None for a state that is not known here.
-    detail
-        What more is said.
-    server_call_id
-        The call's id, where it is said.
-    """
+    """What one callback reports; `operation` is None for a state that the app does not know."""
 
     event_id: str
     at: datetime
@@ -108,7 +96,7 @@ def parse_callbacks(body: bytes, received_at: datetime) -> list[StateCallback]:
     Parameters
     ----------
     received_at
-        Stands in for the time of an event that has none.
+        Used as the time of an event that has none.
 
     Raises
     ------
@@ -166,16 +154,12 @@ def _read[M: ReceivedModel](model: type[M], value: object, path: str) -> M:
 
 
 class Callbacks:
-    """Makes addresses for state callbacks, and takes what comes in at them.
+    """Makes addresses for state callbacks, and takes the callbacks.
 
     Parameters
     ----------
-    ledger
-        Takes what was reported.
-    claims
-        Keep the addresses' hashes.
     base_url
-        Where the app can be reached from outside; None turns callbacks off.
+        Where the service can reach the app; None turns callbacks off.
     """
 
     def __init__(self, ledger: Ledger, claims: Claims, base_url: str | None, *, now: Now = utc_now) -> None:
@@ -185,7 +169,7 @@ class Callbacks:
         self._now = now
 
     async def address(self) -> CallbackAddress | None:
-        """Return a new address, which is taken note of; None where callbacks are off."""
+        """Return a new address, whose hash is kept; None where callbacks are off."""
         if self._base_url is None:
             return None
         reference, token = secrets.token_hex(12), secrets.token_urlsafe(_TOKEN_BYTES)
@@ -212,11 +196,11 @@ class Callbacks:
         InvalidRequest
             The body is not what the service posts.
         StorageUnavailable
-            It could not be noted; it should come again.
+            It could not be noted; the service should send it again.
         """
         with storage_errors_translated():
             known = await self._claims.get("callback", reference)
-            expected = known["tokenHash"] if known is not None else _NOBODY
+            expected = known["tokenHash"] if known is not None else _UNKNOWN
             if not hmac.compare_digest(_hash(token), expected) or known is None:
                 raise UnknownCallback
             if len(body) > limits.LARGEST_CALLBACK:

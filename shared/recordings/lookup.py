@@ -1,4 +1,4 @@
-"""Finding out what is known of a recording: the ledger, the service and the archive are asked, and each may fail."""
+"""Everything that is known of a recording: from the ledger, the service and the archive, each of which may fail."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import re
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from azure.core.exceptions import AzureError
-
-from shared.core import blob_names, log
-from shared.core.azure_errors import STORAGE_FAILED, error_code, reason
+from shared.core import blob_names
 from shared.core.errors import ManifestUnreadable, RecordingNotFound, ServiceError, StorageUnavailable
 from shared.core.times import Now, iso_time
+from shared.recordings.patience import PATIENCE, within_patience
 from shared.recordings.states import Seen
 from shared.recordings.views import View, seen_in
 from shared.storage.ledger import Facts, Operation, Report
@@ -27,13 +25,10 @@ if TYPE_CHECKING:
     from shared.storage.places import RecordingPlaces
 
 RECORDING_ID = r"[A-Za-z0-9_=+/.~-]{1,1024}"
-"""What a recordingId consists of: base64url as far as is known, and what else has been seen in ids."""
+"""A recordingId: base64url as far as is known, and further characters that have been seen in ids."""
 
 LOOK_BACK = 7
 """Days back from today in which the archive is searched for a recording that the ledger does not know."""
-
-PATIENCE = 5.0
-"""Seconds for which the ledger and the archive are waited for: a caller waits for the answer."""
 
 _LEDGER_AWAY = "the ledger could not be read: what this app did is not taken into account"
 _ARCHIVE_AWAY = "the archive could not be read: what is archived is not taken into account"
@@ -48,32 +43,8 @@ class _Archived(NamedTuple):
     fault: str | None = None
 
 
-async def within_patience[T](work: Awaitable[T]) -> T:
-    """Wait for the archive's storage as long as a caller may be kept waiting.
-
-    Raises
-    ------
-    StorageUnavailable
-        It failed, or took too long.
-    """
-    try:
-        async with asyncio.timeout(PATIENCE):
-            return await work
-    except (AzureError, TimeoutError) as error:
-        log.error("storage.unavailable", error=type(error).__name__, code=error_code(error) or type(error).__name__)
-        raise StorageUnavailable(f"{STORAGE_FAILED}: {reason(error)}", retry_after=PATIENCE) from None
-
-
 class Lookup:
-    """Finds out what is known of a recording.
-
-    Parameters
-    ----------
-    control, ledger, archive, places
-        The service, what we remember, what is archived, and where.
-    retention
-        How long the service keeps a recording's files.
-    """
+    """Collects what is known of recordings; `retention` is how long the service keeps their files."""
 
     def __init__(
         self,
@@ -100,9 +71,9 @@ class Lookup:
         RecordingNotFound
             The id is none that the service gives out.
         ServiceError
-            Nobody knows the recording, or only the service could know it and does not answer.
+            The recording is not known, or only the service could know it and does not answer.
         StorageUnavailable
-            The service does not know the recording any more, and whether we do cannot be said now.
+            The service does not know the recording any more, and ledger or archive cannot be read now.
         """
         if re.fullmatch(RECORDING_ID, recording_id) is None or not recording_id.strip("."):
             raise RecordingNotFound
@@ -121,7 +92,8 @@ class Lookup:
         if isinstance(service, ServiceError) and not (known or archived.manifest or archived.fault):
             if facts is None and service.status == 404:
                 raise StorageUnavailable(
-                    "the service knows no such recording, and the ledger, which may know it, cannot be read now",
+                    "the service knows no such recording, and the ledger, which may know it, cannot be read now; "
+                    "try again later",
                     retry_after=PATIENCE,
                 )
             raise service
@@ -170,7 +142,7 @@ class Lookup:
         return [blob_names.day_prefix(about + timedelta(days=offset)).rstrip("/") for offset in offsets]
 
     async def _remember(self, view: View) -> None:
-        """Put into the ledger what was found out and it did not know, so that it is found sooner, or at all."""
+        """Write to the ledger what it did not know, so that the recording is found faster, or at all."""
         facts, learnt = view.facts, dict[str, str]()
         if view.prefix is not None and facts.text("prefix") is None:
             learnt.update(recordingId=view.recording_id, prefix=view.prefix)

@@ -1,7 +1,7 @@
-"""Which calls are recorded by themselves: the rules of AUTO_RECORD, and what they say of a call.
+"""Which calls are recorded automatically: the rules of AUTO_RECORD, and their decision for a call.
 
-A policy is a JSON file with rules in order; the first that fits a call decides, and a call that none fits is not
-recorded. A condition that a rule does not name is not looked at, so a rule without conditions fits every call.
+A policy is a JSON file with rules in order. The first rule that fits a call decides; a call that no rule fits is not
+recorded. Only the conditions that a rule names are checked, so a rule without conditions fits every call.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Action(StrEnum):
 
 
 class _Part(BaseModel):
-    """Base of what a policy file holds. A name that is not known is a fault: it would be a condition overlooked."""
+    """Base of what a policy file holds. An unknown name is a fault: its condition would be ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="forbid")
 
@@ -62,7 +62,7 @@ class Match(_Part):
         return [to_camel(name) for name in type(self).model_fields if getattr(self, name) is not None]
 
     def fits(self, call: CallEvent) -> bool:
-        """Whether the call meets all conditions; what the event does not say meets none."""
+        """Whether the call meets all conditions; a field that the event lacks meets none."""
         ids = ((self.started_by, call.started_by), (self.group_id, call.group_id), (self.room_id, call.room_id))
         flags = ((self.is_two_party, call.is_two_party), (self.is_rooms_call, call.is_rooms_call))
         return all(patterns is None or _fits(patterns, value) for patterns, value in ids) and all(
@@ -112,7 +112,7 @@ class Options(_Part):
 
 
 class StatedConsent(_Part):
-    """Why calls that a rule fits may be recorded; `basis` has to be stated, the app does not ask anybody."""
+    """Why calls that a rule fits may be recorded; `basis` is required, since the app asks no participant."""
 
     basis: Annotated[str, Field(min_length=1, max_length=limits.LONGEST_BASIS)]
     obtained_from: list[RawId] = []

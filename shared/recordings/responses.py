@@ -56,7 +56,7 @@ class ChunkBody(ResponseModel):
     document_id: str
     state: Annotated[
         Literal["waiting", "copying", "retrying", "archived", "failed"],
-        Field(description="`retrying`: a try failed and the next is due; `failed`: no try will mend it."),
+        Field(description="`retrying`: a try failed and the next is due; `failed`: no more tries are made."),
     ]
     bytes_done: Annotated[int | None, Field(ge=0)] = None
     bytes_total: Annotated[int | None, Field(ge=0, description="Null while the size is not known.")] = None
@@ -84,7 +84,7 @@ class RecordingBody(ResponseModel):
         Field(description="`active` or `inactive`, as the service says; null where it does not know the recording."),
     ] = None
     service_error: Annotated[ServiceFault | None, Field(description="Where the service could not be asked.")] = None
-    notes: Annotated[tuple[str, ...], Field(description="What has to be said about the state.")] = ()
+    notes: Annotated[tuple[str, ...], Field(description="Remarks on the state.")] = ()
     recording_kind: str | None = None
     call_id: str | None = None
     server_call_id: str | None = None
@@ -92,7 +92,7 @@ class RecordingBody(ResponseModel):
     started_by: Annotated[str | None, Field(description="A principal's name, or `function key`.")] = None
     ended_at: Annotated[Moment | None, Field(description="When it was stopped or the call ended.")] = None
     duration_ms: Annotated[int | None, Field(ge=0, description="As the service announced it.")] = None
-    options: Annotated[dict[str, Any] | None, Field(description="What was asked for at the start.")] = None
+    options: Annotated[dict[str, Any] | None, Field(description="The options of the start.")] = None
     transitions: tuple[TransitionBody, ...] = ()
     pauses: tuple[Pause, ...] = ()
     prefix: Annotated[str | None, Field(description="Where the recording lies in the archive's container.")] = None

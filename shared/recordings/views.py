@@ -1,4 +1,4 @@
-"""All that is known of a recording at one moment, and what a caller is told of it."""
+"""All that is known of a recording at one moment, and the response that shows it."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class View:
     service
         What the service answered.
     manifest_unreadable
-        There is one, which cannot be read: once a recording has ended, nothing can be said of it then.
+        There is one that cannot be read: once the recording has ended, its state is unknown then.
     notes
-        What could not be looked at.
+        What could not be read.
     """
 
     recording_id: str
@@ -47,7 +47,7 @@ class View:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """The recording's state, and what has to be said about it."""
+        """The recording's state, and a remark on it."""
         if self.manifest_unreadable and self.seen not in {Seen.ACTIVE, Seen.INACTIVE}:
             return Verdict(State.UNKNOWN)
         return judge(self.facts, self.seen, self.manifest, self.now, self.retention)
@@ -68,7 +68,7 @@ class View:
         return self.service if isinstance(self.service, ServiceError) and self.seen is Seen.SILENT else None
 
     def to_body(self) -> RecordingBody:
-        """Return what a caller is told."""
+        """Return the body of the response."""
         facts, manifest = self.facts, self.manifest
         service = None if isinstance(self.service, ServiceError) else self.service
         expires_at = expiry(facts, manifest, self.retention)
@@ -123,7 +123,7 @@ class View:
         progress = self.facts.chunks.get(chunk.index)
         if chunk.archived_at is not None:
             size = chunk.content.size if chunk.content else None
-            # What is still tried is what follows: the announcement, and deleting the service's copy.
+            # Tries that go on are for what follows: publishing the event, and deleting the service's copy.
             next_try_at = self._next_try(progress) if progress else None
             return ChunkBody(
                 index=chunk.index,
@@ -160,7 +160,7 @@ class View:
 
 
 def seen_in(service: Recording | ServiceError) -> Seen:
-    """Return what an answer of the service says of the recording."""
+    """Return the service's answer in one word."""
     match service:
         case ServiceError(status=404):
             return Seen.GONE

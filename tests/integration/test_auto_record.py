@@ -67,7 +67,7 @@ def auto_record(parts: Services, ledger: Ledger, claims: Claims) -> MakeAutoReco
 
 
 class Secretly:
-    """Begins and ends calls whose events reach nobody."""
+    """Begins and ends calls whose events are not delivered."""
 
     def __init__(self, stack: Stack, acs_control: aiohttp.ClientSession) -> None:
         self._stack = stack
@@ -75,18 +75,18 @@ class Secretly:
 
     async def begin(self, caller: str | None = None, **wanted: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Begin a call; returns it with its CallStarted."""
-        async with self._untold():
+        async with self._undelivered():
             call = await new_call(self._acs_control, caller or f"8:acs:auto-{uuid4()}", **wanted)
             return call, await event_of(self._acs_control, call, "CallStarted")
 
     async def end(self, call: dict[str, Any]) -> dict[str, Any]:
         """End a call; returns its CallEnded."""
-        async with self._untold():
+        async with self._undelivered():
             await self._acs_control.delete(f"calls/{call['callId']}")
             return await event_of(self._acs_control, call, "CallEnded")
 
     @asynccontextmanager
-    async def _untold(self) -> AsyncIterator[None]:
+    async def _undelivered(self) -> AsyncIterator[None]:
         topic, self._stack.acs.topic = self._stack.acs.topic, None
         try:
             yield
@@ -96,7 +96,7 @@ class Secretly:
 
 @pytest.fixture
 def secretly(stack: Stack, acs_control: aiohttp.ClientSession) -> Secretly:
-    """Begins and ends calls whose events reach nobody."""
+    """Begins and ends calls whose events are not delivered."""
     return Secretly(stack, acs_control)
 
 
@@ -200,7 +200,7 @@ class Left(NamedTuple):
     "left",
     [
         Left("8:acs:auto-private-1", {}, "private", "fits startedBy"),
-        Left("8:acs:somebody", {}, "", "no rule fits"),
+        Left("8:acs:zoe", {}, "", "no rule fits"),
         Left("8:acs:auto-x", {"roomId": "99123"}, "", "no rule fits"),
     ],
 )
@@ -241,7 +241,7 @@ async def stand_in_for_the_crashed(parts: Services, call: dict[str, Any], repeat
     await parts.acs.start(request, Repeatability(UUID(repeatability_id), datetime.now(UTC)))
 
 
-async def test_a_call_that_somebody_records_already_is_no_error(
+async def test_a_call_that_another_client_records_already_is_no_error(
     auto_record: MakeAutoRecord,
     app: aiohttp.ClientSession,
     acs_control: aiohttp.ClientSession,
@@ -306,7 +306,7 @@ async def finding_of(parts: Services, call: dict[str, Any]) -> dict[str, Any] | 
     return next((row for row in await parts.incidents.by_severity() if row["id"] == key), None)
 
 
-async def test_a_call_that_the_service_refuses_to_record_is_told_with_its_reason_and_the_mend(
+async def test_a_call_that_the_service_refuses_to_record_is_reported_with_its_reason_and_the_fix(
     auto_record: MakeAutoRecord, parts: Services, claims: Claims, stack: Stack, secretly: Secretly
 ) -> None:
     call, started = await refused(auto_record, stack, secretly)
@@ -331,10 +331,10 @@ async def test_a_call_that_is_recorded_later_leaves_the_list_and_one_that_ends_u
     stack: Stack,
     secretly: Secretly,
 ) -> None:
-    mended, _ = await refused(auto_record, stack, secretly)
+    fixed, _ = await refused(auto_record, stack, secretly)
     ended, _ = await refused(auto_record, stack, secretly)
     failed, _ = await refused(auto_record, stack, secretly)
-    async with app.post("recordings", json={"serverCallId": mended["serverCallId"]}) as answer:
+    async with app.post("recordings", json={"serverCallId": fixed["serverCallId"]}) as answer:
         assert answer.status == 201
     await auto_record().take(await secretly.end(ended))
     attempt = uuid4().hex
@@ -342,17 +342,17 @@ async def test_a_call_that_is_recorded_later_leaves_the_list_and_one_that_ends_u
     await parts._ledger.link(failed["serverCallId"], attempt)
 
     await parts.sweep.sweep()
-    assert await finding_of(parts, mended) is None
+    assert await finding_of(parts, fixed) is None
     for call in (ended, failed):
         finding = await finding_of(parts, call)
         assert finding is not None
         assert await parts.incidents.settle(finding["id"])
         assert await finding_of(parts, call) is None
-    for call in (mended, failed):
+    for call in (fixed, failed):
         await secretly.end(call)
 
 
-async def test_a_refusal_nobody_can_be_told_of_is_decided_only_when_the_event_comes_again(
+async def test_a_refusal_that_cannot_be_reported_is_decided_only_when_the_event_comes_again(
     auto_record: MakeAutoRecord,
     parts: Services,
     stack: Stack,

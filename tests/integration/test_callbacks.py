@@ -88,7 +88,7 @@ def life(recording: str) -> list[dict[str, Any]]:
     ]
 
 
-def told(facts: Facts) -> list[tuple[Any, ...]]:
+def shown(facts: Facts) -> list[tuple[Any, ...]]:
     return [(entry.operation, entry.at, entry.by, entry.detail) for entry in facts.transitions]
 
 
@@ -130,8 +130,8 @@ async def test_every_order_repetition_and_grouping_leaves_the_same_ledger(ledger
         await asyncio.gather(*(callbacks.take(reference, token, json.dumps([one]).encode()) for one in events * 2))
         await callbacks.take(reference, token, json.dumps(events).encode())
         facts = await ledger.read(safe_name(recording))
-        expected = expected or told(facts)
-        assert told(facts) == expected
+        expected = expected or shown(facts)
+        assert shown(facts) == expected
         assert facts.text("serverCallId") == "call"
     assert expected is not None
     assert [operation for operation, *_ in expected] == ["reportedInactive", "reportedActive", "reportedInactive"]

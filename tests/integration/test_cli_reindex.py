@@ -155,7 +155,7 @@ async def test_reindexing_what_is_whole_changes_nothing_and_moves_no_deadline_fo
     assert dataclasses.asdict(await parts.ledger.read(name)) == dataclasses.asdict(before)
 
 
-async def test_a_finding_that_the_archive_shows_to_be_mended_does_not_come_back(archive: Archive) -> None:
+async def test_an_incident_that_the_archive_shows_to_be_resolved_does_not_come_back(archive: Archive) -> None:
     parts = archive.parts
     truth = await parts.recording()
     refused = parts.event(truth)
@@ -179,7 +179,7 @@ async def test_a_finding_that_the_archive_shows_to_be_mended_does_not_come_back(
     assert {row["kind"] for row in await attention.by_severity()} == {"chunk", "message", "consent", "event"}
     assert [name for report in reports for name in report.unreadable] == ["attention/nonsense.json"]
 
-    # Now it is archived; nobody says when a missing consent came, so that one stays.
+    # Now it is archived; nothing shows when a missing consent came, so that one stays.
     await parts.chunk_archiver.take(message)
     ledger, attention = await archive.lost()
     await rebuilt(archive, ledger, attention)

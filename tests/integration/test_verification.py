@@ -83,7 +83,7 @@ async def test_an_untouched_recording_is_verified_over_http(
         "next": None,
         "verifiedAt": report["verifiedAt"],
     }
-    for path, status in (("recordings/nobody/verify", 404), (f"recordings/{entry['name']}/verify?chunk=x", 400)):
+    for path, status in (("recordings/unknown/verify", 404), (f"recordings/{entry['name']}/verify?chunk=x", 400)):
         async with app.post(path) as answer:
             assert answer.status == status
             assert answer.content_type == "application/problem+json"
@@ -107,7 +107,7 @@ async def changed(container: ContainerClient, prefix: str, damage: str) -> None:
             await media.set_blob_metadata({"documentid": "another"})
         case "metadata":
             await container.upload_blob(f"{prefix}/0000.metadata.json", b"{}", overwrite=True)
-        case "stranger":
+        case "unnamed file":
             await container.upload_blob(f"{prefix}/0000.mp4", b"not of this recording")
 
 
@@ -121,7 +121,7 @@ async def changed(container: ContainerClient, prefix: str, damage: str) -> None:
         ("Content-MD5", "its Content-MD5 says"),
         ("document", "0000.mp3 was copied from another document"),
         ("metadata", "0000.metadata.json has 2 bytes"),
-        ("stranger", "0000.mp4 is there and the manifest does not name it"),
+        ("unnamed file", "0000.mp4 is there and the manifest does not name it"),
     ],
 )
 async def test_what_was_changed_is_named(shop: Workshop, damage: str, named: str) -> None:
@@ -132,7 +132,7 @@ async def test_what_was_changed_is_named(shop: Workshop, damage: str, named: str
     assert not report.verified
     differences = [*report.differences, *report.chunks[0].differences]
     assert any(named in difference for difference in differences), differences
-    assert report.chunks[0].ok == (damage == "stranger")
+    assert report.chunks[0].ok == (damage == "unnamed file")
 
 
 async def test_gaps_and_chunks_that_wait_are_named(shop: Workshop) -> None:
@@ -153,7 +153,7 @@ async def test_gaps_and_chunks_that_wait_are_named(shop: Workshop) -> None:
     assert not report.verified
 
 
-async def test_files_of_a_chunk_that_is_on_its_way_are_no_strangers(shop: Workshop) -> None:
+async def test_files_of_a_chunk_that_is_being_archived_are_no_difference(shop: Workshop) -> None:
     truth = await shop.acs.recording(durationSeconds=2, chunks=1, contentType="audio")
     await shop.acs.fault(kind="status", status=404, target="metadata", documentId=truth["chunks"][0]["documentId"])
     await shop.announce(event_of(truth))

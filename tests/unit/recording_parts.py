@@ -1,4 +1,4 @@
-"""What recordings are made of, in memory: a table, a service and an archive that do as they are told."""
+"""What recordings are made of, in memory: a table, a service and an archive with prepared answers."""
 
 from __future__ import annotations
 

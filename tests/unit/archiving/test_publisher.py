@@ -75,12 +75,12 @@ async def test_participants_are_in_no_event() -> None:
     assert "alice" not in str(topic.events[0].data)
 
 
-async def test_a_finding_is_another_event_only_when_it_grows_louder() -> None:
+async def test_an_incident_is_another_event_only_when_its_severity_grows() -> None:
     topic = Topic()
     for severity in ("warning", "warning", "urgent"):
         await topic.announcer().attention({"id": "chunk.x", "kind": "chunk", "severity": severity, "reason": "late"})
-    first, again, louder = [event.id for event in topic.events]
-    assert first == again != louder
+    first, again, severe = [event.id for event in topic.events]
+    assert first == again != severe
     assert topic.events[0].subject == "attention/chunk.x"
 
 

@@ -48,7 +48,7 @@ async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route("recordings/{recordingId}/stop", methods=["POST"])
 @problems_answered
 async def stop_recording(req: func.HttpRequest) -> func.HttpResponse:
-    """Stop a recording for good."""
+    """Stop a recording."""
     done = await services().recordings.stop(path_parameter(req, "recordingId"), by=_caller(req))
     return answer(202, done.body, retry_after=done.retry_after)
 

@@ -25,7 +25,7 @@ from shared.core.errors import (
 from shared.core.times import Now, iso_time, utc_now
 from shared.events.chunk_message import ChunkMessage
 from shared.events.metadata_file import parse_metadata
-from shared.storage.manifest import ArchivedChunk, Manifest, MetadataFile
+from shared.storage.manifest import ArchivedChunk, ArchivedMetadata, Manifest
 from shared.storage.manifests import NO_MANIFEST
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class ChunkArchiver:
             duration_ms=described.duration_ms,
             archived_at=iso_time(self._now()),
             content=content,
-            metadata=MetadataFile(
+            metadata=ArchivedMetadata(
                 blob=blob_names.metadata_blob(prefix, chunk.index),
                 size=len(metadata),
                 sha256=hashlib.sha256(metadata).hexdigest(),

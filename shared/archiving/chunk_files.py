@@ -12,7 +12,7 @@ from shared.core.limits import LARGEST_METADATA
 from shared.core.media_formats import Format
 from shared.events.metadata_file import parse_metadata
 from shared.storage.ledger import best_effort
-from shared.storage.manifest import MediaFile
+from shared.storage.manifest import ArchivedMedia
 from shared.storage.readback import recall
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ class ChunkFiles:
         self._source = source
         self._copier = copier
 
-    async def recall(self, message: ChunkMessage) -> tuple[MediaFile, bytes] | None:
+    async def recall(self, message: ChunkMessage) -> tuple[ArchivedMedia, bytes] | None:
         """Return what an earlier try archived: the media, and the metadata's bytes; None unless both are there."""
         return await recall(self._archive.container, message)
 
-    async def fetch(self, message: ChunkMessage) -> tuple[MediaFile, bytes]:
+    async def fetch(self, message: ChunkMessage) -> tuple[ArchivedMedia, bytes]:
         """Copy a chunk's files into the archive; return the archived media and the metadata's bytes."""
         # The media expires, so it is copied even while the metadata file fails.
         metadata = await self._read_metadata(message.chunk)
@@ -61,7 +61,7 @@ class ChunkFiles:
             return error
         return content
 
-    async def _copy_content(self, message: ChunkMessage) -> MediaFile:
+    async def _copy_content(self, message: ChunkMessage) -> ArchivedMedia:
         announced = Format(message.format) if message.format in set(Format) else None
         progress = _Progress(self._ledger, message)
         location = message.chunk.content_location
@@ -76,7 +76,7 @@ class ChunkFiles:
                     progress=progress,
                     deadline=asyncio.get_running_loop().time() + COPY_TIME.total_seconds(),
                 )
-        return MediaFile(blob=name, size=copied.size, md5=copied.md5, sha256=copied.sha256)
+        return ArchivedMedia(blob=name, size=copied.size, md5=copied.md5, sha256=copied.sha256)
 
 
 class _Progress:

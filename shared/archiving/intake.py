@@ -82,7 +82,7 @@ class Intake:
         StorageUnavailable
             Event Grid delivers the event again, so nothing is lost.
         """
-        # A publisher's trace (CloudEvents' extension of that name) goes on here; else the platform's for this delivery.
+        # Continues a publisher's trace (CloudEvents' extension of that name), else the platform's for this delivery.
         caused_by = event.get("traceparent")
         parent = caused_by if isinstance(caused_by, str) else None
         with storage_errors_translated(), telemetry.span("recording.announce", parent=parent):

@@ -50,7 +50,7 @@ class Publisher:
         Raises
         ------
         TopicUnavailable
-            It may not have been heard: say it again.
+            The event may not have been published: try again.
         """
         data = _archived(prefix, manifest)
         await self._publish(
@@ -72,7 +72,7 @@ class Publisher:
         Raises
         ------
         TopicUnavailable
-            It may not have been heard: say it again.
+            The event may not have been published: try again.
         """
         subject = str(incident.get("prefix") or f"attention/{incident['id']}")
         identity = [incident["id"], incident["severity"]]

@@ -17,7 +17,13 @@ from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidRequest, ManifestUnreadable, NotArchived
 from shared.core.models import ResponseModel
 from shared.core.times import Now, iso_time, utc_now
-from shared.storage.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, ArchivedChunk, Manifest, MediaFile, MetadataFile
+from shared.storage.manifest import (
+    CHUNK_MAXIMUM_SIZE_EXCEEDED,
+    ArchivedChunk,
+    ArchivedMedia,
+    ArchivedMetadata,
+    Manifest,
+)
 from shared.storage.readback import read_back
 
 if TYPE_CHECKING:
@@ -194,7 +200,7 @@ class Verification:
                 yield f"{blob.name.removeprefix(f'{prefix}/')} is there and the manifest does not name it"
 
     async def _compare(
-        self, prefix: str, file: MediaFile | MetadataFile, *, document_id: str | None = None
+        self, prefix: str, file: ArchivedMedia | ArchivedMetadata, *, document_id: str | None = None
     ) -> list[str]:
         """Return how a file differs from what the manifest says of it, and from what is stored with it."""
         name = _short(file.blob)
@@ -210,7 +216,7 @@ class Verification:
             found.append(f"{name} has {read.size} bytes, the manifest says {file.size}")
         if read.sha256 != file.sha256:
             found.append(_differs(file.blob, "SHA-256", read.sha256, file.sha256))
-        if isinstance(file, MediaFile) and read.md5 != file.md5:
+        if isinstance(file, ArchivedMedia) and read.md5 != file.md5:
             found.append(_differs(file.blob, "MD5", read.md5, file.md5))
         if read.stored_md5 not in {None, read.md5}:
             found.append(f"{name} has MD5 {read.md5}, its Content-MD5 says {read.stored_md5}")

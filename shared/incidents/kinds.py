@@ -55,8 +55,8 @@ class Resolution(StrEnum):
 class Retry(StrEnum):
     """What `retry` does with an incident."""
 
-    TAKE_EVENT_IN = "take its event in once more"
-    SEND_MESSAGE = "send its chunk's message once more"
+    TAKE_EVENT_IN = "take its event in again"
+    SEND_MESSAGE = "send its chunk's message again"
     ANNOUNCE_RECORDING = "take the events in that are kept with its recording"
     KEEP_CONSENT = "put its consent beside the recording's files"
     START_BY_HAND = "nothing: a call can only be started by an operator"

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from shared.recordings.callbacks import Callbacks
     from shared.recordings.start_request import StartRecording
 
-PATIENCE = 15.0
+SERVICE_PATIENCE = 15.0
 """Seconds for which a caller waits while the service is busy."""
 
 PATIENCE_OF_GET = 5.0
@@ -204,7 +204,7 @@ class AcsClient:
             if error.status != 404 or tries == 1:
                 raise
 
-    async def _asked(self, ask: Callable[[], Awaitable[Any]], *, patience: float = PATIENCE) -> Any:
+    async def _asked(self, ask: Callable[[], Awaitable[Any]], *, patience: float = SERVICE_PATIENCE) -> Any:
         """Ask the service; ask again when it is busy, for `patience` seconds."""
         give_up_at = time.monotonic() + patience
         for attempt in itertools.count(1):

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 CALL = "call"
 """The ledger's kind of key under which decisions are."""
 
-FRESH = timedelta(seconds=30)
+CLAIM_TIMEOUT = timedelta(seconds=30)
 """How long a worker that claimed a call may take: Event Grid waits no longer either."""
 
 ESTABLISHING = timedelta(minutes=2)
@@ -108,9 +108,9 @@ class AutoRecord:
         Raises
         ------
         ServiceError
-            The service cannot start the recording now; the event should come again.
+            The service cannot start the recording now; Event Grid should deliver the event again.
         StorageUnavailable
-            The ledger cannot be used; the event should come again.
+            The ledger cannot be used; Event Grid should deliver the event again.
         """
         with storage_errors_translated():
             try:
@@ -139,7 +139,7 @@ class AutoRecord:
         first = Repeatability(UUID(claim["repeatabilityId"]), datetime.fromisoformat(claim["claimedAt"]))
         outcome = await self._carried_out(decision, call, first, ended="endedAt" in (known or {}))
         if outcome["outcome"] == Outcome.REFUSED:
-            # Before the outcome is noted: the event comes again as long as the incident cannot be reported.
+            # Before the outcome is noted: if this fails, Event Grid delivers the event again.
             await self._report(event, call, decision, outcome["detail"])
         await self._claims.resolve(CALL, call.server_call_id, decidedAt=iso_time(self._now()), **outcome)
         log.info("call.decided", **trace, **outcome)
@@ -155,7 +155,7 @@ class AutoRecord:
             claimed_at = known.get("claimedAt")
             if "outcome" in known or "lastError" in known or claimed_at is None:
                 break
-            if self._now() - datetime.fromisoformat(claimed_at) > FRESH:
+            if self._now() - datetime.fromisoformat(claimed_at) > CLAIM_TIMEOUT:
                 break
             await asyncio.sleep(_LOOK)
             known = await self._claims.get(CALL, server_call_id) or known

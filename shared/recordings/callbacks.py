@@ -177,7 +177,7 @@ class Callbacks:
         return CallbackAddress(reference, f"{self._base_url}/api/{ROUTE}/{reference}/{token}")
 
     async def bind(self, reference: str, recording_id: str) -> bool:
-        """Bind an address to a recording for good; return whether it is bound to this one."""
+        """Bind an address to a recording, permanently; return whether it is bound to this one."""
         bound = await self._claims.claim("callback-recording", reference, recordingId=recording_id)
         if bound is None or bound["recordingId"] == recording_id:
             return True

@@ -18,7 +18,7 @@ from uuid import UUID
 from shared.core import log
 from shared.core.errors import IdempotencyConflict, StorageUnavailable
 from shared.core.times import Now, iso_time
-from shared.recordings.acs_client import PATIENCE, Repeatability
+from shared.recordings.acs_client import SERVICE_PATIENCE, Repeatability
 from shared.recordings.patience import within_patience
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ KIND = "idempotency"
 KEPT = timedelta(hours=48)
 """How long a key returns its first answer; then the sweep deletes it."""
 
-CRASHED_AFTER = timedelta(seconds=2 * PATIENCE)
+CRASHED_AFTER = timedelta(seconds=2 * SERVICE_PATIENCE)
 """How long a claim may be without an answer; its request has timed out long before."""
 
 _LOOK_AGAIN = 0.1

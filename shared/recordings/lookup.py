@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from shared.core import blob_names
 from shared.core.errors import ManifestUnreadable, RecordingNotFound, ServiceError, StorageUnavailable
 from shared.core.times import Now, iso_time
-from shared.recordings.patience import PATIENCE, within_patience
+from shared.recordings.patience import STORAGE_PATIENCE, within_patience
 from shared.recordings.states import Seen
 from shared.recordings.views import View, seen_in
 from shared.storage.ledger import Facts, Operation, Report
@@ -30,9 +30,9 @@ RECORDING_ID = r"[A-Za-z0-9_=+/.~-]{1,1024}"
 LOOK_BACK = 7
 """Days back from today in which the archive is searched for a recording that the ledger does not know."""
 
-_LEDGER_AWAY = "the ledger could not be read: what this app did is not taken into account"
-_ARCHIVE_AWAY = "the archive could not be read: what is archived is not taken into account"
-_UNREADABLE = "an operator has to look; until then what is archived is not taken into account"
+_LEDGER_UNREAD = "the ledger could not be read: what this app did is not taken into account"
+_ARCHIVE_UNREAD = "the archive could not be read: what is archived is not taken into account"
+_UNREADABLE = "an operator must look; until then, what is archived is not taken into account"
 
 
 class _Archived(NamedTuple):
@@ -79,14 +79,14 @@ class Lookup:
             raise RecordingNotFound
         name = blob_names.safe_name(recording_id)
         facts, service = await asyncio.gather(_or_none(self._ledger.read(name)), self._asked(recording_id))
-        known, notes = facts or Facts(name), [_LEDGER_AWAY] if facts is None else []
+        known, notes = facts or Facts(name), [_LEDGER_UNREAD] if facts is None else []
         archived = _Archived(known.text("prefix"))
         try:
             archived = await within_patience(self._archived(known, searching=seen_in(service)))
         except StorageUnavailable:
             if seen_in(service) is Seen.GONE:
                 raise
-            notes.append(_ARCHIVE_AWAY)
+            notes.append(_ARCHIVE_UNREAD)
         if archived.fault is not None:
             notes.append(f"{archived.fault}: {_UNREADABLE}")
         if isinstance(service, ServiceError) and not (known or archived.manifest or archived.fault):
@@ -94,7 +94,7 @@ class Lookup:
                 raise StorageUnavailable(
                     "the service knows no such recording, and the ledger, which may know it, cannot be read now; "
                     "try again later",
-                    retry_after=PATIENCE,
+                    retry_after=STORAGE_PATIENCE,
                 )
             raise service
         view = View(

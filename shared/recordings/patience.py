@@ -14,12 +14,12 @@ from shared.core.errors import StorageUnavailable
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-PATIENCE = 5.0
+STORAGE_PATIENCE = 5.0
 """Seconds for which a caller waits for the ledger and the archive."""
 
 
 async def within_patience[T](work: Awaitable[T]) -> T:
-    """Wait for the archive's storage, but no longer than `PATIENCE`.
+    """Wait for the archive's storage, but no longer than `STORAGE_PATIENCE`.
 
     Raises
     ------
@@ -27,8 +27,8 @@ async def within_patience[T](work: Awaitable[T]) -> T:
         It failed, or took too long.
     """
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(STORAGE_PATIENCE):
             return await work
     except (AzureError, TimeoutError) as error:
         log.error("storage.unavailable", error=type(error).__name__, code=error_code(error) or type(error).__name__)
-        raise StorageUnavailable(f"{STORAGE_FAILED}: {reason(error)}", retry_after=PATIENCE) from None
+        raise StorageUnavailable(f"{STORAGE_FAILED}: {reason(error)}", retry_after=STORAGE_PATIENCE) from None

@@ -15,6 +15,7 @@ _STATES = " ".join(f"`{state}`: {meaning}." for state, meaning in MEANINGS.items
 
 RecordingId = Annotated[str, Field(description="The service's id of the recording.", examples=[_ID])]
 StateOf = Annotated[State, Field(description=_STATES)]
+ChunkState = Literal["waiting", "copying", "retrying", "archived", "failed"]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-22T09:15:00.000000Z"])]
 
 
@@ -55,8 +56,7 @@ class ChunkBody(ResponseModel):
     index: Annotated[int, Field(ge=0)]
     document_id: str
     state: Annotated[
-        Literal["waiting", "copying", "retrying", "archived", "failed"],
-        Field(description="`retrying`: a try failed and the next is due; `failed`: no more tries are made."),
+        ChunkState, Field(description="`retrying`: a try failed and the next is due; `failed`: no more tries are made.")
     ]
     bytes_done: Annotated[int | None, Field(ge=0)] = None
     bytes_total: Annotated[int | None, Field(ge=0, description="Null while the size is not known.")] = None

@@ -194,10 +194,10 @@ def _unseen(facts: Facts, manifest: Manifest | None, now: datetime, retention: t
     failed = facts.last(Report.FAILED)
     if failed is not None:
         return _failed(failed)
-    return _as_last_heard(facts, asked, settling=settling)
+    return _as_last_known(facts, asked, settling=settling)
 
 
-def _as_last_heard(facts: Facts, asked: Transition | None, *, settling: bool) -> Verdict:
+def _as_last_known(facts: Facts, asked: Transition | None, *, settling: bool) -> Verdict:
     reported = facts.last(Report.ACTIVE)
     match asked:
         case None:

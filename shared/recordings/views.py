@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from shared.core.errors import ServiceError
 from shared.core.times import iso_time
-from shared.recordings.responses import ChunkBody, Pause, RecordingBody, ServiceFault, TransitionBody
+from shared.recordings.responses import ChunkBody, ChunkState, Pause, RecordingBody, ServiceFault, TransitionBody
 from shared.recordings.states import Seen, State, Verdict, expiry, judge
-from shared.storage.ledger import Operation, Report
+from shared.storage.ledger import ChunkProgress, Operation, Report
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.recordings.acs_client import Recording
-    from shared.storage.ledger import ChunkProgress, Facts
+    from shared.storage.ledger import Facts
     from shared.storage.manifest import ArchivedChunk, Manifest
 
 
@@ -121,42 +121,37 @@ class View:
 
     def _chunk(self, chunk: ArchivedChunk) -> ChunkBody:
         progress = self.facts.chunks.get(chunk.index)
+        known = progress or ChunkProgress(chunk.index)
+        next_try_at, last_error = self._next_try(known), known.last_error
+        done, total = known.bytes_done, known.bytes_total
         if chunk.archived_at is not None:
-            size = chunk.content.size if chunk.content else None
             # Tries that go on are for what follows: publishing the event, and deleting the service's copy.
-            next_try_at = self._next_try(progress) if progress else None
-            return ChunkBody(
-                index=chunk.index,
-                document_id=chunk.document_id,
-                state="archived",
-                bytes_done=size,
-                bytes_total=size,
-                tries=progress.tries if progress else 0,
-                last_error=progress.last_error if progress and next_try_at else None,
-                next_try_at=next_try_at,
-                archived_at=chunk.archived_at,
-            )
-        if progress is None:
-            return ChunkBody(index=chunk.index, document_id=chunk.document_id, state="waiting")
-        return self._unarchived(chunk, progress)
-
-    def _unarchived(self, chunk: ArchivedChunk, progress: ChunkProgress) -> ChunkBody:
-        next_try_at = self._next_try(progress)
+            last_error = last_error if next_try_at else None
+            done = total = chunk.content.size if chunk.content else None
         return ChunkBody(
             index=chunk.index,
             document_id=chunk.document_id,
-            state="failed" if progress.given_up_at else "retrying" if next_try_at else "copying",
-            bytes_done=progress.bytes_done,
-            bytes_total=progress.bytes_total,
-            tries=progress.tries,
-            last_error=progress.last_error,
+            state=_chunk_state(chunk, progress, next_try_at),
+            bytes_done=done,
+            bytes_total=total,
+            tries=known.tries,
+            last_error=last_error,
             next_try_at=next_try_at,
+            archived_at=chunk.archived_at,
         )
 
     def _next_try(self, progress: ChunkProgress) -> str | None:
         """Return when a chunk is tried next; None where it is being tried now, or is not any more."""
         at = progress.next_try_at
         return iso_time(at) if at and at > self.now and progress.given_up_at is None else None
+
+
+def _chunk_state(chunk: ArchivedChunk, progress: ChunkProgress | None, next_try_at: str | None) -> ChunkState:
+    if chunk.archived_at is not None:
+        return "archived"
+    if progress is None:
+        return "waiting"
+    return "failed" if progress.given_up_at else "retrying" if next_try_at else "copying"
 
 
 def seen_in(service: Recording | ServiceError) -> Seen:

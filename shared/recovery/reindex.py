@@ -12,13 +12,13 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 from azure.core.exceptions import HttpResponseError
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from shared.catalogue.listing import day_folder
 from shared.core import blob_names, limits, log
 from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidEvent, InvalidRequest, ManifestUnreadable
@@ -27,6 +27,8 @@ from shared.events.recording_files import parse_recording_files
 from shared.incidents.restoration import Restoration, raised_at
 
 if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
     from shared.catalogue.listing import Listing
     from shared.storage.archive import Archive
     from shared.storage.ledger import Ledger
@@ -98,12 +100,12 @@ class Reindex:
         """
         kind, rest = (cursor[:2], cursor[2:]) if cursor else (_RECORDINGS, "")
         if kind not in {_RECORDINGS, _FINDINGS}:
-            raise InvalidRequest("cursor is not one that a reindexing gave out", field="cursor")
+            raise _no_cursor()
         with storage_errors_translated():
             if kind == _RECORDINGS:
                 report = await self._recordings(since, rest or None, limit)
             else:
-                report = await self._findings(_day(since), rest)
+                report = await self._findings(day_folder(since), rest)
         counts = report.model_dump(exclude={"cursor", "unreadable"})
         log.info("ledger.reindexed", **counts, unreadable=len(report.unreadable))
         return report
@@ -186,12 +188,12 @@ class Reindex:
             page = await anext(blobs, None)
         except HttpResponseError as error:
             if marker and error.status_code == 400:
-                raise InvalidRequest("cursor is not one that a reindexing gave out", field="cursor") from None
+                raise _no_cursor() from None
             raise
         restored, unreadable = 0, list[str]()
         if page is not None:
             async for blob in page:
-                if f"{raised_at(blob):%Y-%m-%d}" < since:
+                if f"{raised_at(blob):%Y/%m/%d}" < since:
                     continue
                 is_back = await self._restoration.restore(blob)
                 if is_back is None:
@@ -202,13 +204,6 @@ class Reindex:
         return ReindexReport(findings=restored, unreadable=tuple(unreadable), cursor=cursor)
 
 
-def _day(text: str | None) -> str:
-    try:
-        return date.fromisoformat(text).isoformat() if text else ""
-    except ValueError:
-        raise InvalidRequest("since takes a day such as 2026-11-22", field="since") from None
-
-
 def _encoded(marker: str) -> str:
     return base64.urlsafe_b64encode(marker.encode()).decode().rstrip("=")
 
@@ -217,4 +212,10 @@ def _decoded(text: str) -> str | None:
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode() or None
     except (ValueError, binascii.Error):
-        raise InvalidRequest("cursor is not one that a reindexing gave out", field="cursor") from None
+        raise _no_cursor() from None
+
+
+def _no_cursor() -> InvalidRequest:
+    return InvalidRequest(
+        "cursor is not one that a reindexing returned: leave it out to begin from the start", field="cursor"
+    )

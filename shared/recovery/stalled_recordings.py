@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shared.storage.ledger import Facts, Ledger
     from shared.storage.manifest import ArchivedChunk, Manifest
 
-PATIENCE = timedelta(minutes=15)
+IDLE_AFTER = timedelta(minutes=15)
 """How long a chunk may be without progress before it is sent to the queue again."""
 
 LONGEST_CHUNK = timedelta(hours=4)
@@ -108,7 +108,7 @@ class StalledRecordings:
                 idle = {chunk.index for chunk in waiting if self._is_idle(facts, chunk, quiet)}
                 if idle:
                     await self._send_again(prefix, facts, idle)
-            if quiet >= PATIENCE:
+            if quiet >= IDLE_AFTER:
                 await self._incidents.report(self._waiting(prefix, manifest, waiting, facts, expires_at), seen)
         elif quiet >= self._expected_event + (LONGEST_CHUNK if _goes_on(manifest) else timedelta()):
             reason = f"chunks {[chunk.index for chunk in manifest.chunks]} are archived, and others are missing"
@@ -134,11 +134,11 @@ class StalledRecordings:
     def _is_idle(self, facts: Facts, chunk: ArchivedChunk, quiet: timedelta) -> bool:
         progress = facts.chunks.get(chunk.index)
         if progress is None or progress.touched_at is None:
-            return quiet >= PATIENCE and (progress is None or progress.given_up_at is None)
+            return quiet >= IDLE_AFTER and (progress is None or progress.given_up_at is None)
         if progress.given_up_at is not None:
             return False  # tried again only when an operator asks for it
         due = max(progress.touched_at, progress.next_try_at or progress.touched_at)
-        return self._now() - due >= PATIENCE
+        return self._now() - due >= IDLE_AFTER
 
     async def _send_again(self, prefix: str, facts: Facts, indexes: set[int]) -> None:
         for index in indexes:  # noted before, so that a ledger that refuses this does not let every sweep send them

@@ -40,7 +40,7 @@ class _Model(BaseModel):
 _OMITTED_WHEN_ABSENT = Field(exclude_if=lambda value: value is None)
 
 
-class MediaFile(_Model):
+class ArchivedMedia(_Model):
     """An archived media file. Digests are hex; `size` is in bytes; `blob` is its name in the container."""
 
     blob: str
@@ -49,7 +49,7 @@ class MediaFile(_Model):
     sha256: str
 
 
-class MetadataFile(_Model):
+class ArchivedMetadata(_Model):
     """An archived metadata file."""
 
     blob: str
@@ -83,8 +83,8 @@ class ArchivedChunk(_Model):
     start_time: str | None = None
     duration_ms: int | None = None
     archived_at: str | None = None
-    content: MediaFile | None = None
-    metadata: MetadataFile | None = None
+    content: ArchivedMedia | None = None
+    metadata: ArchivedMetadata | None = None
     source_deleted_at: Annotated[str | None, _OMITTED_WHEN_ABSENT] = None
 
 

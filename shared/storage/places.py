@@ -57,7 +57,7 @@ class EventPlaces:
 
 
 def _place(files: RecordingFiles) -> tuple[str | None, str]:
-    """Return the name of an event's call, where it has one, and the prefix that its recording has by itself."""
+    """Return the name of an event's call, where it has one, and the prefix of its recording without one."""
     key = blob_names.call_key(files.call_id, files.start_time) if files.call_id else None
     name = blob_names.safe_name(files.recording_id) if files.recording_id else str(key)
     return key, blob_names.recording_prefix(name, files.start_time)

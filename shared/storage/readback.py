@@ -14,7 +14,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.core import blob_names
-from shared.storage.manifest import MediaFile
+from shared.storage.manifest import ArchivedMedia
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -85,7 +85,7 @@ async def read_back(blob: BlobClient) -> ReadBack | None:
     )
 
 
-async def recall(container: ContainerClient, message: ChunkMessage) -> tuple[MediaFile, bytes] | None:
+async def recall(container: ContainerClient, message: ChunkMessage) -> tuple[ArchivedMedia, bytes] | None:
     """Return what the archive has of a chunk that its manifest does not name: the media, and the metadata's bytes.
 
     An earlier try put them there. None unless both are there, and the media is of the message's document. A blob that
@@ -129,14 +129,14 @@ async def _pieces(blob: BlobClient, size: int, etag: str) -> AsyncGenerator[byte
         await asyncio.gather(*ahead, return_exceptions=True)
 
 
-async def _described(container: ContainerClient, blob: BlobProperties, document_id: str) -> MediaFile | None:
+async def _described(container: ContainerClient, blob: BlobProperties, document_id: str) -> ArchivedMedia | None:
     stored = {key.lower(): value for key, value in (blob.metadata or {}).items()}
     if stored.get("documentid") != quote(document_id, safe=""):
         return None
     md5, sha256 = blob.content_settings.content_md5, stored.get("sha256")
     if md5 and sha256:
-        return MediaFile(blob=blob.name, size=blob.size, md5=bytes(md5).hex(), sha256=sha256)
+        return ArchivedMedia(blob=blob.name, size=blob.size, md5=bytes(md5).hex(), sha256=sha256)
     read = await read_back(container.get_blob_client(blob.name))
     if read is None or read.offline:
         return None
-    return MediaFile(blob=blob.name, size=read.size, md5=read.md5, sha256=read.sha256)
+    return ArchivedMedia(blob=blob.name, size=read.size, md5=read.md5, sha256=read.sha256)

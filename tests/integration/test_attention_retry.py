@@ -140,7 +140,7 @@ async def test_an_incident_without_work_says_why(parts: Parts) -> None:
             await retry(finding.key)
     await parts.poison.send("nonsense", timedelta())
     await parts.live(6 * MINUTE)
-    with pytest.raises(NothingToRetry, match="cannot be read now either"):
+    with pytest.raises(NothingToRetry, match="still cannot be read"):
         await retry(only(await parts.findings(), "message")["id"])
     with pytest.raises(IncidentNotFound):
         await retry("chunk.unknown")

@@ -16,7 +16,7 @@ from azure.storage.blob import BlobBlock, ContentSettings
 from shared.archiving.verification import Verification
 from shared.core.errors import InvalidRequest, NotArchived
 from shared.storage.ledger import TABLE
-from shared.storage.manifest import ArchivedChunk, Manifest, MediaFile, MetadataFile
+from shared.storage.manifest import ArchivedChunk, ArchivedMedia, ArchivedMetadata, Manifest
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.completion_fixtures import Workshop, event_of, workshop
 from tests.integration.waiting import eventually
@@ -198,8 +198,10 @@ async def test_a_large_chunk_is_read_in_little_memory(shop: Workshop) -> None:
         index=0,
         document_id="d",
         archived_at="2026-11-22T00:00:00Z",
-        content=MediaFile(blob=f"{prefix}/0000.wav", size=len(content), md5=digests[0], sha256=digests[1]),
-        metadata=MetadataFile(blob=f"{prefix}/0000.metadata.json", size=2, sha256=hashlib.sha256(b"{}").hexdigest()),
+        content=ArchivedMedia(blob=f"{prefix}/0000.wav", size=len(content), md5=digests[0], sha256=digests[1]),
+        metadata=ArchivedMetadata(
+            blob=f"{prefix}/0000.metadata.json", size=2, sha256=hashlib.sha256(b"{}").hexdigest()
+        ),
     )
     manifest = Manifest(recording_id="large", chunks=(chunk,))
     await shop.container.upload_blob(f"{prefix}/manifest.json", manifest.to_json(), overwrite=True)

@@ -15,7 +15,7 @@ from shared.archiving.publisher import Publisher
 from shared.core.errors import TopicUnavailable
 from shared.incidents.incidents import Incident, _row
 from shared.incidents.kinds import IncidentKind
-from shared.storage.manifest import ArchivedChunk, Manifest, MediaFile
+from shared.storage.manifest import ArchivedChunk, ArchivedMedia, Manifest
 
 if TYPE_CHECKING:
     from azure.core.messaging import CloudEvent
@@ -48,7 +48,7 @@ def manifest(*digests: str, **facts: Any) -> Manifest:
             index=index,
             document_id=f"d{index}",
             archived_at=f"2026-11-22T00:00:0{index}.000000Z",
-            content=MediaFile(blob=f"{PREFIX}/{index:04}.mp4", size=10, md5="0", sha256=digest),
+            content=ArchivedMedia(blob=f"{PREFIX}/{index:04}.mp4", size=10, md5="0", sha256=digest),
         )
         for index, digest in enumerate(digests)
     )

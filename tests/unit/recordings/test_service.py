@@ -71,7 +71,7 @@ async def test_what_the_service_refuses_for_another_reason_is_passed_on(parts: P
 
 
 async def test_a_recording_that_ended_without_our_doing_ends_up_expired(parts: Parts) -> None:
-    """Nobody shown us when it ended, so the time runs from when the service was first seen without it."""
+    """No end is known, so the time runs from when the service was first seen not to know it."""
     await begun(parts)
     parts.now, parts.service.says = NOW + timedelta(days=5), NOT_FOUND
     assert (await parts.recordings.get(ID)).body["state"] == State.PROCESSING

@@ -122,7 +122,7 @@ def test_a_recording_whose_missing_chunks_were_given_up_has_failed() -> None:
     known = Facts("recording1", {"expiresAt": IN_TIME}, facts(START, STOP).transitions, given_up)
     assert judge(known, GONE, manifest(True, False), NOW, RETENTION) == (
         State.FAILED,
-        "cannot be archived: chunk 1; the reason stands with the chunk",
+        "cannot be archived: chunk 1; lastError of the chunk gives the reason",
     )
     assert judge(known, GONE, manifest(False, False), NOW, RETENTION).state is State.ARCHIVING
 

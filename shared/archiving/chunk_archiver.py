@@ -39,17 +39,7 @@ if TYPE_CHECKING:
 
 
 class ChunkArchiver:
-    """Archives chunks.
-
-    Parameters
-    ----------
-    files
-        Copies a chunk's files.
-    retries
-        Decides what follows a failed try.
-    completion
-        Follows once a chunk is archived; None does nothing.
-    """
+    """Archives chunks; `completion` follows once a chunk is archived, and None does nothing then."""
 
     def __init__(
         self,

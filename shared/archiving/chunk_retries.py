@@ -23,13 +23,7 @@ if TYPE_CHECKING:
 
 
 class ChunkRetries:
-    """Decides what follows a failed try.
-
-    Parameters
-    ----------
-    first
-        The delay after a chunk's first failed try.
-    """
+    """Decides what follows a failed try; `first` is the delay after a chunk's first one."""
 
     def __init__(
         self,

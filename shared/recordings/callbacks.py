@@ -154,13 +154,7 @@ def _read[M: ReceivedModel](model: type[M], value: object, path: str) -> M:
 
 
 class Callbacks:
-    """Makes addresses for state callbacks, and takes the callbacks.
-
-    Parameters
-    ----------
-    base_url
-        Where the service can reach the app; None turns callbacks off.
-    """
+    """Makes addresses for state callbacks below `base_url`, and takes the callbacks; None turns callbacks off."""
 
     def __init__(self, ledger: Ledger, claims: Claims, base_url: str | None, *, now: Now = utc_now) -> None:
         self._ledger = ledger

@@ -200,33 +200,20 @@ def policy_of(auto_record: str, root: Path, *, require_consent: bool) -> tuple[P
     Parameters
     ----------
     auto_record
-        `off`, `all`, or the path of a policy file from `root`.
+        `all`, or the path of a policy file from `root`.
     """
-    if auto_record == "off":
-        return None, []
-    if auto_record == "all":
-        if require_consent:
-            return None, [
-                "AUTO_RECORD is 'all', which states no basis, and REQUIRE_CONSENT is on: give a policy file whose "
-                "rules state consent.basis"
-            ]
+    if auto_record != "all":
+        policy, faults = _read_policy(root / auto_record, require_consent=require_consent)
+        return policy, [f"AUTO_RECORD, {auto_record}: {fault}" for fault in faults]
+    if not require_consent:
         return EVERY_CALL, []
-    policy, faults = read_policy(root / auto_record, require_consent=require_consent)
-    return policy, [f"AUTO_RECORD, {auto_record}: {fault}" for fault in faults]
+    return None, [
+        "AUTO_RECORD is 'all', which states no basis, and REQUIRE_CONSENT is on: give a policy file whose rules state "
+        "consent.basis"
+    ]
 
 
-def read_policy(path: Path, *, require_consent: bool) -> tuple[Policy | None, list[str]]:
-    """Read a policy file.
-
-    Parameters
-    ----------
-    require_consent
-        Whether rules that record have to state `consent.basis`.
-
-    Returns
-    -------
-    The policy, None if it cannot be used, and every fault that was found, each naming the rule and the field.
-    """
+def _read_policy(path: Path, *, require_consent: bool) -> tuple[Policy | None, list[str]]:
     try:
         with path.open("rb") as file:
             content = file.read(limits.LARGEST_POLICY + 1)
@@ -238,7 +225,17 @@ def read_policy(path: Path, *, require_consent: bool) -> tuple[Policy | None, li
 
 
 def parse_policy(content: bytes, *, require_consent: bool) -> tuple[Policy | None, list[str]]:
-    """Read a policy; see `read_policy`."""
+    """Read a policy.
+
+    Parameters
+    ----------
+    require_consent
+        Whether rules that record must state `consent.basis`.
+
+    Returns
+    -------
+    The policy, None if it cannot be used, and every fault that was found, each naming the rule and the field.
+    """
     try:
         decoded = from_json(content.removeprefix(b"\xef\xbb\xbf"))
     except ValueError as error:

@@ -116,12 +116,7 @@ class Recordings:
     async def begin(
         self, request: StartRecording, *, by: str | None = None, repeatability: Repeatability | None = None
     ) -> Reply:
-        """Start a recording whose request is validated already.
-
-        Parameters
-        ----------
-        repeatability
-            Of a start that may have been asked for before.
+        """Start a recording whose request is validated; `repeatability` is that of a start that may be repeated.
 
         Raises
         ------

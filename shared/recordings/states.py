@@ -88,18 +88,7 @@ class Verdict(NamedTuple):
 def judge(facts: Facts, seen: Seen, manifest: Manifest | None, now: datetime, retention: timedelta) -> Verdict:
     """Return a recording's state.
 
-    Parameters
-    ----------
-    facts
-        What the ledger knows.
-    seen
-        What the service says.
-    manifest
-        What is archived, if anything was announced.
-    now
-        The time, in UTC.
-    retention
-        How long the service keeps a recording's files.
+    `manifest` is None where nothing was announced; `retention` is how long the service keeps a recording's files.
     """
     match seen:
         case Seen.ACTIVE | Seen.INACTIVE:

@@ -39,8 +39,6 @@ class StalledRecordings:
 
     Parameters
     ----------
-    replay
-        Takes kept events in again.
     retention
         How long the service keeps a recording's files.
     expected_event
@@ -85,13 +83,7 @@ class StalledRecordings:
                 yield found
 
     async def drive(self, prefix: str, changed_at: datetime, seen: Mapping[str, Mapping[str, Any]]) -> None:
-        """Send a recording's idle chunks to the queue again, and report what is missing.
-
-        Parameters
-        ----------
-        seen
-            The operator's list.
-        """
+        """Send a recording's idle chunks again, and report what is missing; `seen` is the operator's list."""
         try:
             manifest = (await self._archive.manifests.read(prefix)).manifest
         except ManifestUnreadable as error:

@@ -45,17 +45,7 @@ _LATER = timedelta(hours=1)
 
 
 class Upkeep:
-    """Keeps the operator's list current, and the table small.
-
-    Parameters
-    ----------
-    restoration
-        Restores incidents, and knows whether one is resolved.
-    stalled
-        Announces the events of a recording again.
-    dead_letters
-        Events that Event Grid could not deliver.
-    """
+    """Keeps the operator's list current, and the table small."""
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ One table. A recording is a partition, named by its safe name:
 - rows `transition.…`: a command, or a report of the service; written once, never changed;
 - rows `chunk.…`: the progress of a chunk's copy, and the result of its tries.
 
-Partition `.open` has a row for each recording that we started and that no event has announced yet: a sweep looks there.
+Partition `.open` has a row for each recording that the app started and no event has announced yet, for the sweep.
 Other partitions that begin with a dot, which no safe name does, hold claimed keys (`claims`).
 """
 

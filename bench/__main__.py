@@ -7,13 +7,14 @@ import dataclasses
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench import report
-from bench.app_cases import APP_CASES, AppCase, Outcome
+from bench.app_cases import APP_CASES, COLD_START, AppCase, Outcome, cold_start
 from bench.cases import CASES, MIB, Case
 from bench.runs import Run, RunFailed, once, resumed
 from bench.services import record, source
@@ -34,10 +35,18 @@ def bench(
     contenders: Annotated[str, typer.Option(help="Contenders, separated by commas; all by default.")] = "",
     output: Annotated[Path, typer.Option(help="Folder for results.md and results.json.")] = Path("bench"),
     work: Annotated[Path | None, typer.Option(help="Folder for files under way; a new one by default.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Another checkout, whose cold start is measured in turns with this one's.")
+    ] = None,
     show: Annotated[bool, typer.Option("--list", help="Say which cases and contenders there are, and stop.")] = False,
 ) -> None:
     """Measure the copy engine side by side with its limits and its peers."""
     known: dict[str, Case | AppCase] = {case.name: case for case in (*CASES, RESUME, *APP_CASES)}
+    if against is not None:
+        if not (against / "function_app.py").is_file():
+            raise typer.BadParameter(f"{against} has no function_app.py", param_hint="--against")
+        run = partial(cold_start, against=against.resolve())
+        known["cold-start"] = dataclasses.replace(COLD_START, run=run)
     if show:
         for case in known.values():
             typer.echo(f"{case.name:14} {_described(case)}")

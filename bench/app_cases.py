@@ -202,18 +202,27 @@ async def hosts(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Outcome]
         )
 
 
-async def cold_start(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Outcome]:
-    """Index the app and an empty one, in turns, each in a process of its own."""
+async def cold_start(folder: Path, quick: bool, tell: Tell, *, against: Path | None = None) -> AsyncIterator[Outcome]:
+    """Index the app and an empty one, in turns, each in a process of its own.
+
+    Parameters
+    ----------
+    against
+        Another checkout of the project, which takes turns too.
+    """
     empty = folder / "empty"
     empty.mkdir(exist_ok=True)
     (empty / "function_app.py").write_text(EMPTY_APP, "utf-8")
-    took: dict[str, list[dict[str, float]]] = {"ours": [], "empty-app": []}
+    roots = {"ours": PROJECT, "empty-app": empty} | ({"against": against} if against else {})
+    took: dict[str, list[dict[str, float]]] = {name: [] for name in roots}
     for _ in range(2 if quick else 7):
-        for name, root in (("ours", PROJECT), ("empty-app", empty)):
+        for name, root in roots.items():
             took[name].append(await _index(root))
     wall = {name: statistics.median(one["wall_s"] for one in all_) for name, all_ in took.items()}
     ratio = wall["ours"] / wall["empty-app"]
     tell(f"{wall['ours'] * 1000:.0f} ms, an empty app {wall['empty-app'] * 1000:.0f} ms: {ratio:.2f} times")
+    if against:
+        tell(f"{against}: {wall['against'] * 1000:.0f} ms; this is {wall['ours'] / wall['against']:.2f} times that")
     for name, all_ in took.items():
         yield Outcome(
             name,
@@ -229,11 +238,13 @@ async def cold_start(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Out
         )
 
 
+COLD_START = AppCase("cold-start", "the worker's library imports and indexes the app", cold_start)
+
 APP_CASES = (
     AppCase("small-1000", "recordings of 200 KiB announced at once, through the whole app", small),
     AppCase("hosts", f"one queue, {HOSTS_RATE / 1e6:g} MB/s per connection to the source", hosts),
     AppCase("events-1000", "Event Grid events posted at once; the time from sending each to its answer", events),
-    AppCase("cold-start", "the worker's library imports and indexes the app", cold_start),
+    COLD_START,
 )
 
 

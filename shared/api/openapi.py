@@ -50,13 +50,13 @@ _EXAMPLES = {
     problems.CONSENT_REQUIRED: errors.ConsentRequired(),
     problems.WRONG_STATE: errors.WrongState("pause", "paused"),
     problems.ALREADY_RECORDING: errors.ServiceError(
-        400, errors.ALREADY_RECORDING, "Recording is already in progress, one recording can be active at one time."
+        400, errors.ALREADY_RECORDING, "Only one recording of a given type is supported in a call."
     ),
     problems.NOTHING_TO_RETRY: errors.NothingToRetry(
         "no event has come for this recording; once it does, the recording is archived by itself"
     ),
     problems.UNREADABLE: errors.ManifestUnreadable("2026/11/22/eyJQ/manifest.json"),
-    problems.REFUSED: errors.ServiceError(400, "8501", "Action is invalid when call is not in Established state."),
+    problems.REFUSED: errors.ServiceError(400, "8501", "Action is invalid when call is not in Established state"),
     problems.CONFLICT: errors.ServiceError(409, "Conflict", "The request conflicts with another."),
     problems.PRECONDITION: errors.ServiceError(412, "PreconditionFailed", "A precondition is not met."),
     problems.KEY_REUSED: errors.IdempotencyConflict(),

@@ -34,6 +34,14 @@ def safe_name(identifier: str) -> str:
     return f"{escaped[:_READABLE]}~~{digest(identifier)}"
 
 
+def unpadded(recording_id: str) -> str:
+    """Return a recordingId without base64 padding: the service writes it both ways, and means the same recording.
+
+    Every recorded exchange has it without; the service's documents show it with `=`. Another form stays as it is.
+    """
+    return recording_id.rstrip("=") if re.fullmatch(r"[A-Za-z0-9_-]+={1,2}", recording_id) else recording_id
+
+
 def call_key(call_id: str, start_time: datetime) -> str:
     """Return the name of the recording of call `call_id` that began at `start_time`.
 

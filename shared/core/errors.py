@@ -187,7 +187,7 @@ class ServiceError(ArchiverError):
     def says_already_recording(self) -> bool:
         """Whether a start was refused because the call is being recorded: a 400 that only its code and text tell."""
         return self.code == ALREADY_RECORDING or (
-            self.status in {400, 409} and "already in progress" in self.message.lower()
+            self.status in {400, 409} and "only one recording" in self.message.lower()
         )
 
 

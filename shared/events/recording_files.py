@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field, ValidationError
 
 from shared.core import limits
+from shared.core.blob_names import unpadded
 from shared.core.errors import InvalidEvent
 from shared.core.media_formats import Format
 from shared.core.models import ReceivedModel, Text, UtcDatetime
@@ -181,7 +182,7 @@ def parse_recording_files(event: Mapping[str, Any], received_at: datetime) -> Re
         raise InvalidEvent(f"an event of type {envelope.event_type[:200]!r} is not {RECORDING_FILE_STATUS_UPDATED}")
     data = read_data(_Data, envelope)
     ids = subject_ids(envelope.subject)
-    recording_id, call_id = data.recording_id or ids.get("recordingid"), ids.get("call")
+    recording_id, call_id = unpadded(data.recording_id or ids.get("recordingid", "")) or None, ids.get("call")
     if not recording_id and not call_id:
         raise InvalidEvent("neither data.recordingId nor the subject says which recording or call the event is about")
     event_time = envelope.event_time or received_at

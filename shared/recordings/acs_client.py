@@ -25,6 +25,7 @@ from azure.communication.callautomation import (
 from azure.core.exceptions import AzureError, HttpResponseError
 
 from shared.core import log
+from shared.core.blob_names import unpadded
 from shared.core.errors import ServiceError, StorageUnavailable
 from shared.core.limits import clipped
 from shared.core.redaction import redacted
@@ -171,7 +172,7 @@ class AcsClient:
                 **{name: value for name, value in options.items() if value},
             )
         )
-        return Recording(properties.recording_id, properties.recording_state, properties.recording_kind)
+        return Recording(unpadded(properties.recording_id), properties.recording_state, properties.recording_kind)
 
     async def get(self, recording_id: str) -> Recording:
         """Ask the service for a recording."""

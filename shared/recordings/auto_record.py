@@ -53,7 +53,8 @@ ESTABLISHING = timedelta(minutes=2)
 _WAIT = 5.0
 _LOOK = 0.25
 
-_NOT_ESTABLISHED = "8501"
+_NOT_ESTABLISHED = frozenset({"8501", "8527"})
+"""The service's codes for a call that is not established, and for a serverCallId that it does not know (yet)."""
 
 
 def by_hand(server_call_id: str | None) -> str:
@@ -183,7 +184,7 @@ class AutoRecord:
         return {"outcome": Outcome.STARTED.value, "recordingId": answer.body["recordingId"]}
 
     def _may_pass(self, error: ServiceError, call: CallEvent) -> bool:
-        if error.code == _NOT_ESTABLISHED:
+        if error.code in _NOT_ESTABLISHED:
             # The call is not established yet, or has ended. CallEnded decides, or the time if that event is late.
             return self._now() - call.at < ESTABLISHING
         return may_pass(error.status)

@@ -22,7 +22,7 @@ from pydantic_core import from_json
 
 from shared.core import limits, log
 from shared.core.azure_errors import storage_errors_translated
-from shared.core.blob_names import safe_name
+from shared.core.blob_names import safe_name, unpadded
 from shared.core.errors import BodyTooLarge, InvalidRequest, UnknownCallback
 from shared.core.models import ReceivedModel, UtcDatetime
 from shared.core.times import Now, iso_time, utc_now
@@ -121,7 +121,7 @@ def _parse(event: object, index: int, received_at: datetime) -> StateCallback | 
     data = _read(_Data, envelope.data, f"[{index}].data")
     operation, detail = _failure(data) if kind == START_FAILED.lower() else _state(data, f"[{index}].data")
     return StateCallback(
-        envelope.id, envelope.time or received_at, data.recording_id, operation, detail, data.server_call_id
+        envelope.id, envelope.time or received_at, unpadded(data.recording_id), operation, detail, data.server_call_id
     )
 
 

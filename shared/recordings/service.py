@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from shared.core import log
-from shared.core.blob_names import safe_name
+from shared.core.blob_names import safe_name, unpadded
 from shared.core.errors import ConsentRequired, ManifestUnreadable, ServiceError, StorageUnavailable, WrongState
 from shared.core.times import Now, iso_time, utc_now
 from shared.incidents.evidence_blobs import EvidenceBlobs
@@ -129,7 +129,7 @@ class Recordings:
 
     async def get(self, recording_id: str) -> Reply:
         """Return what is known of a recording, also after it has ended."""
-        view = await self._lookup.view(recording_id)
+        view = await self._lookup.view(unpadded(recording_id))
         retry_after = RETRY_AFTER.get(view.state)
         if view.silence is not None and view.state not in {State.ARCHIVED, State.EXPIRED, State.FAILED}:
             retry_after = max(retry_after or 5, math.ceil(view.silence.retry_after or 0))
@@ -198,6 +198,7 @@ class Recordings:
     async def _operate(
         self, recording_id: str, operation: Operation, ask: Callable[[str], Awaitable[None]], by: str | None
     ) -> Reply:
+        recording_id = unpadded(recording_id)
         view = await self._lookup.view(recording_id)
         _check(operation, view)
         try:

@@ -78,7 +78,8 @@ class RecordingPlaces:
         recording
             The service's id, or the last part of the recording's prefix: older events name no id.
         """
-        candidates = [blob_names.safe_name(recording)]
+        # Version 0.1 kept the padding of an id that was announced with it.
+        candidates = [blob_names.safe_name(name) for name in dict.fromkeys((blob_names.unpadded(recording), recording))]
         if _NAME.fullmatch(recording) and recording not in candidates:
             candidates.append(recording)
         for name in candidates:

@@ -290,6 +290,24 @@ async def test_a_call_that_has_ended_is_not_asked_for_again(
     assert trace["code"] == "8501"
 
 
+async def test_a_call_that_the_service_does_not_know_yet_is_asked_for_again(
+    auto_record: MakeAutoRecord,
+    acs_control: aiohttp.ClientSession,
+    stack: Stack,
+    claims: Claims,
+    secretly: Secretly,
+) -> None:
+    """400 with 8527 is what the service answers for a serverCallId that it does not know (recorded traffic)."""
+    call, started = await secretly.begin()
+    stack.acs.order_fault(kind="status", target="start", status=400, code="8527", times=1)
+    began = datetime.fromisoformat(started["eventTime"])
+    with pytest.raises(ServiceError, match="8527"):
+        await auto_record(lambda: began).take(started)
+    await auto_record(lambda: began).take(started)
+    await decided(claims, call, "started")
+    assert len(await recordings_of(acs_control, call)) == 1
+
+
 async def refused(
     auto_record: MakeAutoRecord, stack: Stack, secretly: Secretly
 ) -> tuple[dict[str, Any], dict[str, Any]]:

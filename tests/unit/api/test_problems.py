@@ -67,7 +67,7 @@ def test_a_wrong_state_is_named() -> None:
     assert (found.status, found.body["state"]) == (409, "paused")
 
 
-@pytest.mark.parametrize(("code", "message"), [("8553", "?"), ("400", "Recording is already in progress, one …")])
+@pytest.mark.parametrize(("code", "message"), [("8553", "?"), ("400", "Only one recording of a given type …")])
 def test_a_call_that_is_recorded_already_is_a_conflict(code: str, message: str) -> None:
     found = problem(ServiceError(400, code, message))
     assert (found.status, found.body["code"], found.body["serviceStatus"]) == (409, code, 400)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -31,6 +32,22 @@ def test_a_name_is_one_plain_path_segment(identifier: str) -> None:
     assert name.isascii()
     assert 0 < len(name) <= 200
     assert all(character.isalnum() or character in "_-~" for character in name)
+
+
+@given(ids)
+@example("a==")
+@example("=")
+def test_only_base64_padding_is_taken_off(identifier: str) -> None:
+    plain = blob_names.unpadded(identifier)
+    assert blob_names.unpadded(plain) == plain
+    if plain != identifier:
+        assert identifier in {f"{plain}=", f"{plain}=="}
+        assert plain.replace("-", "").replace("_", "").isascii()
+
+
+@pytest.mark.parametrize("identifier", ["=", "a/b==", "a===", "a=b", "", "recording"])
+def test_what_is_no_padded_base64_stays_as_it_is(identifier: str) -> None:
+    assert blob_names.unpadded(identifier) == identifier
 
 
 def test_the_usual_ids_stay_as_they_are() -> None:

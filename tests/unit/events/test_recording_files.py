@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.recording_files import as_received
+from shared.core.blob_names import unpadded
 from shared.core.errors import InvalidEvent
 from shared.events.recording_files import (
     RECORDING_FILE_STATUS_UPDATED,
@@ -71,7 +72,7 @@ def test_an_event_comes_through_the_worker_as_it_was_sent(name: str) -> None:
 def test_todays_form_gives_everything() -> None:
     files = parse(payload("eventgrid-current"))
     assert files.recording_id is not None
-    assert files.recording_id.endswith("==")
+    assert files.recording_id == payload("eventgrid-current")["data"]["recordingId"].removesuffix("==")
     assert (files.content_type, files.channel_type, files.format) == ("audioVideo", "mixed", "mp4")
     assert (files.duration_ms, files.session_end_reason, files.storage_type) == (76440, "CallEnded", "ACS")
 
@@ -89,7 +90,14 @@ def test_the_2021_form_leaves_open_what_it_does_not_say() -> None:
 def test_the_recording_is_also_known_by_the_subject() -> None:
     event = payload("eventgrid-subject-call-and-recording")
     expected = event["data"].pop("recordingId")
-    assert parse(event).recording_id == expected
+    assert parse(event).recording_id == unpadded(expected)
+
+
+def test_an_id_with_padding_is_that_without() -> None:
+    padded = payload("eventgrid-current")
+    plain = json.loads(json.dumps(padded).replace("==", ""))
+    assert padded != plain
+    assert parse(padded).recording_id == parse(plain).recording_id
 
 
 def test_every_chunk_of_a_merged_event_is_read() -> None:

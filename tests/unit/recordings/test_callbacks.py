@@ -44,6 +44,10 @@ def test_a_single_event_and_an_array_of_one_say_the_same() -> None:
     assert found.at == datetime(2026, 11, 22, 7, 59, 0, 123456, tzinfo=UTC)
 
 
+def test_an_id_with_padding_is_that_without() -> None:
+    assert parsed(data(recordingId="cmVjb3JkaW5n=")) == parsed(data(recordingId="cmVjb3JkaW5n"))
+
+
 @pytest.mark.parametrize("start", ["0001-01-01T00:00:00+00:00", "0001-01-01T00:00:00", "0001-01-01T00:00:00+14:00"])
 def test_inactive_since_the_year_1_has_not_begun(start: str) -> None:
     [found] = parsed(data(state="inactive", startDateTime=start))

@@ -190,10 +190,15 @@ async def test_since_leaves_out_what_is_older(archive: Archive) -> None:
     parts = archive.parts
     truth = await parts.recording()
     await parts.deliver(parts.event(truth))
-    tomorrow = f"{datetime.fromisoformat(truth['startTime']) + 2 * DAY:%Y-%m-%d}"
-    ledger, attention = await archive.lost()
-    reports = await rebuilt(archive, ledger, attention, since=tomorrow)
-    assert sum(report.recordings for report in reports) == 0
+    await parts.incidents.report(
+        Incident(kind=IncidentKind.EVENT, identifier="refused", reason="as a test wants", evidence={"event": {}})
+    )
+    started = datetime.fromisoformat(truth["startTime"])
+    for since, count in ((started - DAY, 1), (started + 2 * DAY, 0)):
+        ledger, attention = await archive.lost()
+        reports = await rebuilt(archive, ledger, attention, since=f"{since:%Y-%m-%d}")
+        assert sum(report.recordings for report in reports) == count
+        assert sum(report.findings for report in reports) == count
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the app connects to, as its settings say it. Shown anywhere, none of it gives a key away."""
+"""The services that the app connects to, as its settings name them. No `repr` shows a key."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ from dataclasses import dataclass
 class Service:
     """The Azure Communication Services resource.
 
-    Attributes
-    ----------
-    endpoint
-        Its URL, without a trailing slash.
-    access_key
-        Base64; None where a managed identity is used.
+    `endpoint` is its URL, without a trailing slash; `access_key` is base64, None where a managed identity is used.
     """
 
     endpoint: str
@@ -26,7 +21,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The account that keeps the archive: a connection string, or service addresses with an identity.
+    """The archive's storage account: a connection string, or the services' addresses and an identity.
 
     Attributes
     ----------
@@ -50,15 +45,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """The Event Grid topic that the archive's own events go to.
-
-    Attributes
-    ----------
-    endpoint
-        The address that takes events.
-    key
-        One of its keys; None where an identity is used.
-    """
+    """The Event Grid topic for the archive's own events; `key` is None where an identity is used."""
 
     endpoint: str
     key: str | None

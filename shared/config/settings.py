@@ -214,7 +214,8 @@ class _Reader:
             f"{' and '.join(missing)} not set; give the archive account's addresses, "
             "or a connection string in ARCHIVE_STORAGE",
         )
-        return Storage(None, *addresses, self._get("ARCHIVE_STORAGE__clientId") or None)
+        blob, queue, table = addresses
+        return Storage(None, blob, queue, table, self._get("ARCHIVE_STORAGE__clientId") or None)
 
     def public_base_url(self) -> str | None:
         value = self._get("PUBLIC_BASE_URL").rstrip("/")

@@ -85,14 +85,14 @@ def _unswapped(content_type: str | None, channel_type: str | None) -> tuple[str 
 
 
 def _participants(value: object) -> tuple[ChunkParticipant, ...]:
-    result = []
+    participants = []
     for entry in value if isinstance(value, list) else []:
         fields = _mapping(entry)
         channel = fields.get("channel")
         if participant_id := _text(fields.get("participantId")):
             is_channel = type(channel) is int and 0 <= channel <= _LAST_CHANNEL
-            result.append(ChunkParticipant(participant_id[:LONGEST_TEXT], channel if is_channel else None))
-    return tuple(result)
+            participants.append(ChunkParticipant(participant_id[:LONGEST_TEXT], channel if is_channel else None))
+    return tuple(participants)
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -75,12 +75,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def delay_after(
-    tries: int,
-    *,
-    first: timedelta,
-    retry_after: float | None,
-    time_left: timedelta,
-    random: Callable[[], float],
+    tries: int, *, first: timedelta, retry_after: float | None, time_left: timedelta, random: Callable[[], float]
 ) -> timedelta:
     """Return how long to wait after a failed try.
 

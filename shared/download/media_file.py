@@ -215,9 +215,7 @@ class Patience:
     """
 
     def __init__(
-        self,
-        sleep: Callable[[float], Awaitable[None]],
-        refused: Callable[[float | None], None] | None = None,
+        self, sleep: Callable[[float], Awaitable[None]], refused: Callable[[float | None], None] | None = None
     ) -> None:
         self._sleep = sleep
         self._refused = refused

@@ -74,17 +74,10 @@ NO_CALLBACK = ProblemKind(
     "callback-not-found", 404, "There is no such callback address", "The app did not make it.", errors.UnknownCallback
 )
 WRONG_STATE = ProblemKind(
-    "wrong-state",
-    409,
-    "The recording is in another state",
-    "The operation is not possible in `state`. Nothing was done.",
-    errors.WrongState,
+    "wrong-state", 409, "The recording is in another state", "`state` names it. Nothing was done.", errors.WrongState
 )
 ALREADY_RECORDING = ProblemKind(
-    "already-recording",
-    409,
-    "The call is being recorded already",
-    "The service makes one recording of a call at a time.",
+    "already-recording", 409, "The call is being recorded already", "A call has one recording at a time."
 )
 NOTHING_TO_RETRY = ProblemKind(
     "nothing-to-retry", 409, "There is nothing to retry", "`detail` has the reason and the fix.", errors.NothingToRetry
@@ -106,11 +99,7 @@ BODY_TOO_LARGE = ProblemKind(
     "body-too-large", 413, "The body is too large", "`detail` names the limit.", errors.BodyTooLarge
 )
 KEY_REUSED = ProblemKind(
-    "idempotency-key-reused",
-    422,
-    "The Idempotency-Key was used before",
-    "Use a new key for another request.",
-    errors.IdempotencyConflict,
+    "idempotency-key-reused", 422, "The Idempotency-Key was used before", "Use a new key.", errors.IdempotencyConflict
 )
 TOO_MANY = ProblemKind(
     "too-many-requests", 429, "The service throttles requests", "Wait for Retry-After, then try again.", service=(429,)

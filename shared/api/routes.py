@@ -81,11 +81,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "string", "format": "uri-reference"},
     },
-    "Retry-After": {
-        "description": "Seconds until the next request.",
-        "required": False,
-        "schema": {"type": "integer", "minimum": 0},
-    },
+    "Retry-After": {"description": "Seconds until the next request.", "schema": {"type": "integer", "minimum": 0}},
 }
 """Headers of answers, as the OpenAPI document has them."""
 
@@ -150,12 +146,7 @@ _SHOWN = responses.RecordingBody(
     options={"serverCallId": "aHR0cHM6Ly9jb252LXVzZWEtMDguY29udi5za3lwZS5jb20", "recordingContentType": "audioVideo"},
     transitions=[
         responses.TransitionBody(operation=operation, at=f"2026-11-22T09:{minute}:00.000000Z", by="function key")
-        for operation, minute in (
-            (Operation.START, 15),
-            (Operation.PAUSE, 20),
-            (Operation.RESUME, 21),
-            (Operation.STOP, 45),
-        )
+        for operation, minute in zip(list(Operation)[:4], (15, 20, 21, 45), strict=True)
     ],
     pauses=[responses.Pause(begin="2026-11-22T09:20:00.000000Z", end="2026-11-22T09:21:00.000000Z")],
     prefix=f"2026/11/22/{_ID}",

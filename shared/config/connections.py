@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,10 +13,7 @@ class Service:
     """
 
     endpoint: str
-    access_key: str | None
-
-    def __repr__(self) -> str:
-        return f"Service(endpoint={self.endpoint!r}, access_key={'set' if self.access_key else None})"
+    access_key: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +30,11 @@ class Storage:
         The user-assigned identity's client id; None for the system's or the developer's own.
     """
 
-    connection_string: str | None
+    connection_string: str | None = field(repr=False)
     blob_uri: str | None = None
     queue_uri: str | None = None
     table_uri: str | None = None
     client_id: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Storage(connection_string={'set' if self.connection_string else None}, blob_uri={self.blob_uri!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +42,4 @@ class Topic:
     """The Event Grid topic for the archive's own events; `key` is None where an identity is used."""
 
     endpoint: str
-    key: str | None
-
-    def __repr__(self) -> str:
-        return f"Topic(endpoint={self.endpoint!r}, key={'set' if self.key else None})"
+    key: str | None = field(repr=False)

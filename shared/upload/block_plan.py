@@ -27,8 +27,6 @@ MAX_BLOCKS = 50_000
 MAX_BLOCK_MIB = 4000
 """The largest block that Put Block takes."""
 
-_DOT = "."
-
 
 @dataclass(frozen=True, slots=True)
 class BlockPlan:
@@ -85,7 +83,7 @@ class BlockPlan:
         """
         if index >= MAX_BLOCKS:
             raise Permanent(f"the file has more than {MAX_BLOCKS} blocks: raise COPY_BLOCK_MIB")
-        return _DOT.join((self.identity, f"{index:05d}", base64.urlsafe_b64encode(md5).decode().rstrip("=")))
+        return ".".join((self.identity, f"{index:05d}", base64.urlsafe_b64encode(md5).decode().rstrip("=")))
 
     def recognise(self, staged: Iterable[BlobBlock]) -> dict[int, str]:
         """Return the names of this file's completely staged blocks, by index.
@@ -94,8 +92,8 @@ class BlockPlan:
         """
         blocks: dict[int, set[str]] = {}
         for block in staged:
-            identity, _, rest = block.id.partition(_DOT)
-            number, _, _ = rest.partition(_DOT)
+            identity, _, rest = block.id.partition(".")
+            number, _, _ = rest.partition(".")
             if identity != self.identity or not number.isdecimal():
                 continue
             index = int(number)

@@ -118,27 +118,20 @@ class Copier:
             return await copy.in_blocks(plan, share, self._limit, deadline)
 
 
+@dataclass(frozen=True, slots=True)
 class _Copy:
     """The copy of one file into one blob."""
 
-    def __init__(
-        self,
-        media: MediaFile,
-        staging: BlockBlob,
-        document_id: str,
-        hashing: Hashing,
-        progress: Callable[[int, int | None], None] | None,
-    ) -> None:
-        self._media = media
-        self._staging = staging
-        self._document_id = document_id
-        self._hashing = hashing
-        self._progress = progress
+    media: MediaFile
+    staging: BlockBlob
+    document_id: str
+    hashing: Hashing
+    progress: Callable[[int, int | None], None] | None
 
     async def whole(self, share: Share) -> Copied:
         """Copy a file that fits into one request."""
-        size = self._media.size or 0
-        reading = self._media.read(0, size)
+        size = self.media.size or 0
+        reading = self.media.read(0, size)
         block = share.begin(0, [size])
         part = block.parts[0]
         try:
@@ -146,41 +139,41 @@ class _Copy:
                 part.grow(count)
         finally:
             reading.close()
-        digests = Digests(self._hashing)
+        digests = Digests(self.hashing)
         await digests.extend(block.pieces())
         content = b"".join(block.pieces())
         share.release(block)
         try:
-            await self._staging.put(content, digests)
+            await self.staging.put(content, digests)
         except AlreadyThere:
             return await self._compare(size, digests)
-        if self._progress is not None:
-            self._progress(size, size)
+        if self.progress is not None:
+            self.progress(size, size)
         return _copied(size, digests)
 
     async def in_blocks(self, plan: BlockPlan, share: Share, limit: int, deadline: float | None) -> Copied:
         """Copy the blocks of a file that are not staged yet, and commit."""
         try:
-            staged = plan.recognise(await self._staging.look())
+            staged = plan.recognise(await self.staging.look())
         except AlreadyThere:
-            existing = await self._staging.existing()
+            existing = await self.staging.existing()
             if existing.document_id is not None or plan.size not in {None, existing.size}:
                 return await self._accept(existing, plan.size, None)
             # Not a blob of this app, but perhaps with the same bytes: the file has to be read to compare.
             staged = {}
-        digests = Digests(self._hashing)
-        progress = Progress(plan, staged, skip=self._media.ranges, report=self._progress)
-        pace = Pace(limit if self._media.ranges else 1)
-        pipeline = Pipeline(self._media, self._staging, share=share, pace=pace, digests=digests, progress=progress)
+        digests = Digests(self.hashing)
+        progress = Progress(plan, staged, skip=self.media.ranges, report=self.progress)
+        pace = Pace(limit if self.media.ranges else 1)
+        pipeline = Pipeline(self.media, self.staging, share=share, pace=pace, digests=digests, progress=progress)
         if not await pipeline.run(deadline):
-            raise Handover(progress.staged_bytes, self._media.size)
-        size = self._media.size
+            raise Handover(progress.staged_bytes, self.media.size)
+        size = self.media.size
         names = [progress.names[index] for index in range(len(progress.names))]
         if size is None or progress.staged_bytes != size:
             raise Retryable(f"{progress.staged_bytes} bytes are staged of a file of {size}")
         complete = digests.position == size
         try:
-            etag = await self._staging.commit(names, digests if complete else None)
+            etag = await self.staging.commit(names, digests if complete else None)
         except (AlreadyThere, BlocksLost):
             # Lost blocks were probably committed by another worker; if not, the next attempt stages them again.
             return await self._compare(size, digests if complete else None)
@@ -189,7 +182,7 @@ class _Copy:
         return _copied(size, digests, resumed_bytes=progress.resumed_bytes)
 
     async def _compare(self, size: int, digests: Digests | None) -> Copied:
-        return await self._accept(await self._staging.existing(), size, digests)
+        return await self._accept(await self.staging.existing(), size, digests)
 
     async def _accept(self, existing: Existing, size: int | None, digests: Digests | None) -> Copied:
         """Accept a committed blob as this file, or raise `ArchiveConflict`.
@@ -198,7 +191,7 @@ class _Copy:
         """
         if size is not None and existing.size != size:
             raise self._conflict(f"has {existing.size} bytes, the file {size}")
-        if existing.document_id is not None and not self._staging.is_mine(existing):
+        if existing.document_id is not None and not self.staging.is_mine(existing):
             raise self._conflict("was copied from another document")
         if digests is not None:
             for name, stored, own in (("MD5", existing.md5, digests.md5), ("SHA-256", existing.sha256, digests.sha256)):
@@ -206,7 +199,7 @@ class _Copy:
                     raise self._conflict(f"has another {name}")
         if existing.md5 and existing.sha256:
             return Copied(existing.size, existing.md5, existing.sha256, resumed_bytes=0, existed=True)
-        stored_digests = Digests(self._hashing)
+        stored_digests = Digests(self.hashing)
         await self._complete(stored_digests, existing.size, existing.etag, existing.content_type)
         if digests is not None and stored_digests.sha256 != digests.sha256:
             raise self._conflict("has other bytes")
@@ -214,11 +207,11 @@ class _Copy:
 
     async def _complete(self, digests: Digests, size: int, etag: str, content_type: str | None = None) -> None:
         """Compute the rest of the digests from the committed blob, and store them with it."""
-        await self._staging.read_back(digests, size, 4 * MIB, etag)
-        await self._staging.describe(digests, etag, content_type)
+        await self.staging.read_back(digests, size, 4 * MIB, etag)
+        await self.staging.describe(digests, etag, content_type)
 
     def _conflict(self, how: str) -> ArchiveConflict:
-        return ArchiveConflict(f"the blob of document {self._document_id} exists and {how}; it was kept")
+        return ArchiveConflict(f"the blob of document {self.document_id} exists and {how}; it was kept")
 
 
 def _copied(size: int, digests: Digests, *, resumed_bytes: int = 0, existed: bool = False) -> Copied:

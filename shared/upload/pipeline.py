@@ -266,11 +266,8 @@ class Pipeline:
 
     def _is_taken(self) -> bool:
         """Whether every part of every block has a reader."""
-        if self._parts:
-            return False
-        if self._plan.count is None:
-            return self._ended
-        return self._next >= self._plan.count
+        count = self._plan.count
+        return not self._parts and (self._ended if count is None else self._next >= count)
 
     def _refused(self, retry_after: float | None) -> None:
         self._pace.refused(asyncio.get_running_loop().time(), retry_after)

@@ -24,16 +24,9 @@ class Progress:
     staged
         Names of the blocks that were staged before, by index.
     skip
-        Whether these are not read again; else they are read, but not sent again.
+        Whether these are not read again (`skips`); else they are read, but not sent again.
     report
         Called with the bytes staged, and the file's size where it is known.
-
-    Attributes
-    ----------
-    skips
-        Indexes of the blocks that are not read.
-    names
-        Names of the blocks that are staged, by index.
     """
 
     def __init__(

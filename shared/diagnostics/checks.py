@@ -17,7 +17,9 @@ from shared.core.blob_names import ATTENTION
 from shared.core.errors import ServiceError, SettingsError
 from shared.core.version import VERSION
 from shared.diagnostics import trust
-from shared.diagnostics.findings import (
+from shared.diagnostics.health import NO_RECORDING
+from shared.diagnostics.probes import CONTAINER_ROLE, ONCE, STORAGE_CHECKS, Surroundings
+from shared.diagnostics.results import (
     NO_IDENTITY,
     SETTINGS,
     TRY_AGAIN,
@@ -27,8 +29,6 @@ from shared.diagnostics.findings import (
     Trouble,
     run_checks,
 )
-from shared.diagnostics.health import NO_RECORDING
-from shared.diagnostics.probes import CONTAINER_ROLE, ONCE, STORAGE_CHECKS, Surroundings
 from shared.incidents.evidence_blobs import SETTLED_AT
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import AzureError
 
 from shared.core.errors import ServiceError
-from shared.diagnostics.findings import explained
+from shared.diagnostics.results import explained
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -12,7 +12,7 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 
 from shared.core.azure_errors import error_code
 from shared.core.times import utc_now
-from shared.diagnostics.findings import Check, CheckStatus, Trouble
+from shared.diagnostics.results import Check, CheckStatus, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from shared.core.errors import UntrustedOrigin
-from shared.diagnostics.findings import CheckStatus, Trouble
+from shared.diagnostics.results import CheckStatus, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -13,7 +13,7 @@ from azure.identity import CredentialUnavailableError
 from shared.config.settings import Settings
 from shared.core.errors import SettingsError
 from shared.diagnostics.checks import CHECKS, diagnosed_by
-from shared.diagnostics.findings import Check, CheckResult, CheckStatus, Diagnosis, Trouble, explained, run_checks
+from shared.diagnostics.results import Check, CheckResult, CheckStatus, Diagnosis, Trouble, explained, run_checks
 
 
 async def well(_: object) -> str:
@@ -33,7 +33,7 @@ async def broken(_: object) -> str:
 
 
 async def statuses(*checks: Check[object]) -> dict[str, CheckStatus]:
-    return {finding.check: finding.status for finding in await run_checks(checks, object())}
+    return {result.check: result.status for result in await run_checks(checks, object())}
 
 
 async def test_a_check_after_a_failed_one_is_skipped_and_so_is_the_one_after_it() -> None:
@@ -47,9 +47,9 @@ async def test_a_check_after_a_warning_is_made() -> None:
 
 
 async def test_a_broken_check_is_a_failed_result_without_the_errors_message() -> None:
-    findings = await run_checks([Check("a", broken), Check("b", well)], object())
-    assert [finding.status for finding in findings] == [CheckStatus.FAILED, CheckStatus.OK]
-    assert "secret" not in findings[0].detail
+    results = await run_checks([Check("a", broken), Check("b", well)], object())
+    assert [result.status for result in results] == [CheckStatus.FAILED, CheckStatus.OK]
+    assert "secret" not in results[0].detail
 
 
 async def test_a_check_that_times_out_is_a_failed_result(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,32 +57,32 @@ async def test_a_check_that_times_out_is_a_failed_result(monkeypatch: pytest.Mon
         await asyncio.Event().wait()
         return ""
 
-    monkeypatch.setattr("shared.diagnostics.findings.TIMEOUT", 0.01)
-    (finding,) = await run_checks([Check("a", endless)], object())
-    assert (finding.status, finding.detail) == (CheckStatus.FAILED, "no answer within 0.01 s")
+    monkeypatch.setattr("shared.diagnostics.results.TIMEOUT", 0.01)
+    (result,) = await run_checks([Check("a", endless)], object())
+    assert (result.status, result.detail) == (CheckStatus.FAILED, "no answer within 0.01 s")
 
 
 @pytest.mark.parametrize(
-    ("result", "status"),
+    ("results", "status"),
     [
         ([CheckStatus.OK, CheckStatus.SKIPPED], "ok"),
         ([CheckStatus.OK, CheckStatus.WARNING], "warning"),
         ([CheckStatus.WARNING, CheckStatus.FAILED, CheckStatus.OK], "failed"),
     ],
 )
-def test_the_answers_status_is_the_worst_result(result: list[CheckStatus], status: str) -> None:
-    assert Diagnosis([CheckResult("a", each, "") for each in result]).as_json()["status"] == status
+def test_the_answers_status_is_the_worst_result(results: list[CheckStatus], status: str) -> None:
+    assert Diagnosis([CheckResult("a", each, "") for each in results]).as_json()["status"] == status
 
 
 def test_all_wrong_settings_are_named_and_no_other_check_is_made() -> None:
     with pytest.raises(SettingsError) as raised:
         Settings.from_environment({"COPY_BLOCK_MIB": "0", "ARCHIVE_CONTAINER": "-"})
-    first, *others = diagnosed_by(raised.value).findings
+    first, *others = diagnosed_by(raised.value).results
     assert (first.check, first.status) == ("settings", CheckStatus.FAILED)
     for name in ("ACS_ENDPOINT", "ARCHIVE_STORAGE__tableServiceUri", "COPY_BLOCK_MIB", "ARCHIVE_CONTAINER"):
         assert name in first.detail
-    assert [finding.check for finding in others] == [check.id for check in CHECKS[1:]]
-    assert {finding.status for finding in others} == {CheckStatus.SKIPPED}
+    assert [result.check for result in others] == [check.id for check in CHECKS[1:]]
+    assert {result.status for result in others} == {CheckStatus.SKIPPED}
 
 
 class Response:

@@ -7,7 +7,7 @@ import pytest
 from shared.config.settings import DEFAULT_TRUSTED_ORIGINS
 from shared.core.trusted_origins import TrustedOrigins
 from shared.diagnostics import trust
-from shared.diagnostics.findings import CheckStatus, Trouble
+from shared.diagnostics.results import CheckStatus, Trouble
 
 AZURE, LOCAL = "https://contoso.communication.azure.com", "http://127.0.0.1:7080"
 DEFAULT = DEFAULT_TRUSTED_ORIGINS.split(",")

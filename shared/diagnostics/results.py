@@ -95,7 +95,7 @@ class Check[S]:
 class Diagnosis:
     """The results of all checks, and facts about the app for the checks of `recordings doctor`."""
 
-    findings: Sequence[CheckResult]
+    results: Sequence[CheckResult]
     facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -112,9 +112,9 @@ class Diagnosis:
 
     def as_json(self) -> dict[str, Any]:
         """Return the answer's JSON object; its status is the worst of the results'."""
-        statuses = {finding.status for finding in self.findings}
+        statuses = {result.status for result in self.results}
         worst = next(filter(statuses.__contains__, (CheckStatus.FAILED, CheckStatus.WARNING)), CheckStatus.OK)
-        return {"status": worst.value, "checks": [finding.as_json() for finding in self.findings], "facts": self.facts}
+        return {"status": worst.value, "checks": [result.as_json() for result in self.results], "facts": self.facts}
 
 
 async def run_checks[S](checks: Sequence[Check[S]], around: S) -> list[CheckResult]:

@@ -24,7 +24,7 @@ def test_a_wrong_field_is_named() -> None:
         (400, 400, "refused-by-service"),
         (401, 502, "service-credentials"),
         (403, 502, "service-credentials"),
-        (404, 404, "recording-not-result"),
+        (404, 404, "recording-not-found"),
         (409, 409, "conflict-at-service"),
         (412, 412, "precondition-at-service"),
         (429, 429, "too-many-requests"),

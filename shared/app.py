@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from shared.archiving.publisher import Publisher
     from shared.archiving.verification import Verification
     from shared.catalogue.listing import Listing
-    from shared.diagnostics.findings import Diagnosis
     from shared.diagnostics.health import Health
     from shared.diagnostics.probes import Surroundings
+    from shared.diagnostics.results import Diagnosis
     from shared.download.signing import Signer
     from shared.incidents.incidents import Incidents
     from shared.incidents.restoration import Restoration

@@ -43,7 +43,7 @@ def refusal(error: errors.ArchiverError) -> Answer:
         ),
         (
             errors.ServiceError(429, "TooManyRequests", "Slow down.", retry_after=30),
-            "The service asks to slow down: Slow down. (the service's code TooManyRequests); try again in 30 s",
+            "The service throttles requests: Slow down. (the service's code TooManyRequests); try again in 30 s",
         ),
     ],
 )

@@ -153,7 +153,7 @@ async def test_one_thing_that_is_broken_is_named(stack: Stack, stand_in: AzureSt
     faults = failed(await examine(stack, stand_in))
     assert list(faults) == [check]
     assert found in faults[check].detail
-    assert faults[check].mend
+    assert faults[check].fix
 
 
 async def test_what_one_may_not_read_is_skipped_and_says_which_role_is_missing(

@@ -122,7 +122,7 @@ class Stack:
     Raises
     ------
     LocalProblem
-        On start, when something the person can mend is in the way.
+        On start, if the user has to fix something first.
     """
 
     azurite: Azurite

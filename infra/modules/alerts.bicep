@@ -9,7 +9,7 @@ param tags object
 @description('Beginning of the alerts\' names.')
 param prefix string
 
-@description('Action group that is told.')
+@description('Action group that is notified.')
 param actionGroupId string
 
 @description('Workspace that the logs are in.')
@@ -73,8 +73,8 @@ appEvents
 | where Dealt < Waiting and Announced < ago({minutes}m)
 '''
 
-// The operators' list as the log tells it: a finding is open from when it was raised, or grew louder, until it is settled,
-// by the sweep or by a person. HoursLeft is empty where nobody knows when the source expires.
+// The operators' list, read from the log: an incident is open from when it was reported, or its severity grew, until it is
+// settled, by the sweep or by a person. HoursLeft is empty if it is not known when the source expires.
 var findings = '''
 let openFindings = AppTraces
 | where TimeGenerated > ago(2d)
@@ -92,8 +92,8 @@ let openFindings = AppTraces
 | project Finding, Kind, Severity, Error, HoursLeft, Raised = TimeGenerated, Said = Message;
 '''
 
-// What needs a person, except what is lost and what may still mend itself: a chunk that waits and has much time left.
-// What became no finding, since there was nowhere to keep it, is told for an hour.
+// Open incidents, except what is lost and what may still resolve itself: a chunk that waits and has much time left.
+// A lost consent, for which no incident could be stored, is reported for an hour.
 var attentionQuery = '''
 openFindings
 | where Error != 'Expired' and not(Kind == 'waiting' and Severity == 'notice')

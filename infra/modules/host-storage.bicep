@@ -72,7 +72,7 @@ resource blobLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: blobs
   properties: {
     workspaceId: workspaceId
-    // Deletions only: the host renews its leases every few seconds, and nobody would read that log.
+    // Deletions only: the host renews its leases every few seconds, which would only fill the log.
     logs: [
       {
         category: 'StorageDelete'

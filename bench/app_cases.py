@@ -202,7 +202,9 @@ async def hosts(folder: Path, quick: bool, report: Report) -> AsyncIterator[Outc
         )
 
 
-async def cold_start(folder: Path, quick: bool, report: Report, *, against: Path | None = None) -> AsyncIterator[Outcome]:
+async def cold_start(
+    folder: Path, quick: bool, report: Report, *, against: Path | None = None
+) -> AsyncIterator[Outcome]:
     """Index the app and an empty one, in turns, each in a process of its own.
 
     Parameters

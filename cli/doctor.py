@@ -93,7 +93,7 @@ async def examine_azure(
     Parameters
     ----------
     credential
-        Whoever runs doctor.
+        The credential of the user who runs doctor.
     url, key
         Known already, or None to take them from Azure.
 

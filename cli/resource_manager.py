@@ -40,7 +40,7 @@ class ResourceManager:
     Parameters
     ----------
     credential
-        Whoever runs the command.
+        The credential of the user who runs the command.
     endpoint
         Another cloud's address.
 
@@ -74,7 +74,7 @@ class ResourceManager:
         Raises
         ------
         Withheld
-            Nobody is signed in, they may not read it, or Azure does not answer.
+            The user is not signed in or may not read it, or Azure does not answer.
         """
         return await self._send("GET", f"{self._endpoint}{path}?api-version={api_version}")
 

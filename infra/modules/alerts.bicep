@@ -105,8 +105,8 @@ openFindings
     | project Finding = Event, Said = Message)
 '''
 
-// What is not archived although the service deletes it soon: findings, and chunks that are still being tried, whose hours
-// count from when their recording was first heard of. Of a call that is not recorded there is nothing to delete.
+// What is not archived although the service deletes it soon: incidents, and chunks that are still being tried, whose hours
+// count from their recording's first log line. Of a call that is not recorded there is nothing to delete.
 var deadlineQuery = '''
 let heard = appEvents | summarize Heard = min(TimeGenerated) by Recording;
 appEvents
@@ -155,7 +155,7 @@ var topicAlerts = [
   }
   {
     name: 'events-dropped'
-    description: 'Event Grid gave up on an event and could not even keep it. Find the recording by its call and archive it by hand.'
+    description: 'Event Grid gave up on an event and could not store it as a dead letter. Find the recording by its call: docs/operations.md, events-dropped.'
     severity: 0
     metric: 'DroppedEventCount'
     threshold: 0
@@ -192,7 +192,7 @@ var logAlerts = [
   }
   {
     name: 'attention-open'
-    description: 'Something needs a person: recordings attention lists it, with the reason and the hours left.'
+    description: 'There are open incidents: the command recordings attention lists them, with the reason and the hours left.'
     severity: 2
     query: '${findings}${attentionQuery}'
     every: 'PT15M'

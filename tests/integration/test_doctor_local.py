@@ -251,7 +251,7 @@ async def test_what_waits_for_a_person_is_a_warning(stack: Stack) -> None:
     assert set(run.checks("warning")) == LEFT_BY_OTHERS
 
 
-async def test_without_a_key_and_without_azure_what_cannot_be_told_says_so(stack: Stack) -> None:
+async def test_without_a_key_and_without_azure_skipped_checks_say_why(stack: Stack) -> None:
     run = await recordings("doctor", "--json", environment={"RECORDINGS_URL": f"{stack.url}/api"})
     assert (run.code, run.checks("failed")) == (0, {})
     assert set(run.checks("ok")) == {"app.reachable", "app.health"}

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-type Now = Callable[[], datetime]
-"""A clock that gives the current time in UTC, such as `utc_now`; tests pass their own."""
-
 _LAST_YEAR = 9000
 
 type Now = Callable[[], datetime]
-"""Returns the time, in UTC; a test passes its own."""
-
-
-def utc_now() -> datetime:
-    """Return the time, in UTC."""
-    return datetime.now(UTC)
+"""A clock that gives the current time in UTC, such as `utc_now`; tests pass their own."""
 
 
 def utc(moment: datetime) -> datetime:

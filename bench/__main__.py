@@ -104,7 +104,7 @@ async def _run(case: Case, rounds: int, work: Path, results: report.Results) -> 
     async with source(work, *case.source) as url:
         recording = await record(url, case.size)
         for number in range(rounds):
-            # Each round begins with another one, so that nobody always runs on a machine that is still warm.
+            # Each round begins with another contender, so that none always runs on a machine that is still warm.
             turn = number % max(1, len(case.contenders))
             for name in (*case.contenders[turn:], *case.contenders[:turn]):
                 if name in missing:

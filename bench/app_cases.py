@@ -41,7 +41,7 @@ HOSTS_RATE = 1_000_000
 
 _PATIENCE = 300.0
 
-type Tell = Callable[[str], None]
+type Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,10 @@ class AppCase:
 
     name: str
     title: str
-    run: Callable[[Path, bool, Tell], AsyncIterator[Outcome]]
+    run: Callable[[Path, bool, Report], AsyncIterator[Outcome]]
 
 
-async def small(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Outcome]:
+async def small(folder: Path, quick: bool, report: Report) -> AsyncIterator[Outcome]:
     """Announce many small recordings at once, and wait until all are archived; then count requests for a few."""
     count, size = (100 if quick else 1000), 200 * KIB
     async with _stack(folder) as stack:
@@ -105,9 +105,9 @@ async def small(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Outcome]
         wall = time.perf_counter() - began
         after = Usage.of(pid)
         await _check(stack, warm + count)
-        tell(f"{count} recordings in {wall:.1f} s: {count / wall:.1f} a second")
+        report(f"{count} recordings in {wall:.1f} s: {count / wall:.1f} a second")
         asked = await _count_requests(stack, size)
-        tell(f"{sum(asked.values()):g} storage requests a recording")
+        report(f"{sum(asked.values()):g} storage requests a recording")
     yield Outcome(
         "ours",
         wall,
@@ -124,7 +124,7 @@ async def small(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Outcome]
     )
 
 
-async def events(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Outcome]:
+async def events(folder: Path, quick: bool, report: Report) -> AsyncIterator[Outcome]:
     """Post many events to the app's webhook at once, each in a request of its own, and time the answers."""
     count = 100 if quick else 1000
     async with _stack(folder) as stack:
@@ -152,7 +152,7 @@ async def events(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Outcome
         await _until_archived(stack)
         await _check(stack, warm + count)
     p50, p99 = (took[min(count - 1, round(count * share))] for share in (0.5, 0.99))
-    tell(f"{count} events answered in {wall:.1f} s: p50 {p50:.2f} s, p99 {p99:.2f} s, slowest {took[-1]:.2f} s")
+    report(f"{count} events answered in {wall:.1f} s: p50 {p50:.2f} s, p99 {p99:.2f} s, slowest {took[-1]:.2f} s")
     yield Outcome(
         "ours",
         wall,
@@ -167,7 +167,7 @@ async def events(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Outcome
     )
 
 
-async def hosts(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Outcome]:
+async def hosts(folder: Path, quick: bool, report: Report) -> AsyncIterator[Outcome]:
     """Let 1, 2 and 4 hosts work on one queue while the source limits each connection."""
     count, size = (12, 8 * MIB) if quick else (48, 8 * MIB)
     alone: float | None = None
@@ -191,7 +191,7 @@ async def hosts(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Outcome]
             after = [Usage.of(pid) for pid in pids]
             await _check(stack, warm + count)
         alone = alone or wall
-        tell(f"{number} host(s): {count * size / 1e6 / wall:.0f} MB/s, {alone / wall:.2f} times one host")
+        report(f"{number} host(s): {count * size / 1e6 / wall:.0f} MB/s, {alone / wall:.2f} times one host")
         yield Outcome(
             f"ours-{number}-host{'s' if number > 1 else ''}",
             wall,
@@ -202,7 +202,9 @@ async def hosts(folder: Path, quick: bool, tell: Tell) -> AsyncIterator[Outcome]
         )
 
 
-async def cold_start(folder: Path, quick: bool, tell: Tell, *, against: Path | None = None) -> AsyncIterator[Outcome]:
+async def cold_start(
+    folder: Path, quick: bool, report: Report, *, against: Path | None = None
+) -> AsyncIterator[Outcome]:
     """Index the app and an empty one, in turns, each in a process of its own.
 
     Parameters
@@ -220,9 +222,9 @@ async def cold_start(folder: Path, quick: bool, tell: Tell, *, against: Path | N
             took[name].append(await _index(root))
     wall = {name: statistics.median(one["wall_s"] for one in all_) for name, all_ in took.items()}
     ratio = wall["ours"] / wall["empty-app"]
-    tell(f"{wall['ours'] * 1000:.0f} ms, an empty app {wall['empty-app'] * 1000:.0f} ms: {ratio:.2f} times")
+    report(f"{wall['ours'] * 1000:.0f} ms, an empty app {wall['empty-app'] * 1000:.0f} ms: {ratio:.2f} times")
     if against:
-        tell(f"{against}: {wall['against'] * 1000:.0f} ms; this is {wall['ours'] / wall['against']:.2f} times that")
+        report(f"{against}: {wall['against'] * 1000:.0f} ms; this is {wall['ours'] / wall['against']:.2f} times that")
     for name, all_ in took.items():
         yield Outcome(
             name,
@@ -271,7 +273,7 @@ async def _control(stack: Stack, method: str, path: str, body: dict[str, Any]) -
 
 
 async def _record(stack: Stack, count: int, size: int) -> list[str]:
-    """Make finished recordings that nobody has announced yet; return their ids."""
+    """Make finished recordings that are not announced yet; return their ids."""
     kind = {"contentType": "audio", "channelType": "mixed", "format": "mp3"}
     body = {**kind, "durationSeconds": 2, "chunks": 1, "sizeBytes": size, "announce": False}
     return [(await _control(stack, "POST", "/control/recordings", body))["recordingId"] for _ in range(count)]

@@ -111,7 +111,7 @@ def _kind(service: str, request: web.Request) -> str:
             return f"blob {request.method} {name}{what}"
         case "queue":
             _, _, rest = path.partition("/")
-            told = f"{request.method} {re.sub(r'^messages/.+', 'messages/*', rest) or 'queue'}"
-            return f"trigger {told}" if _QUEUE_TRIGGER.match(told) else f"queue {told}{what}"
+            request_name = f"{request.method} {re.sub(r'^messages/.+', 'messages/*', rest) or 'queue'}"
+            return f"trigger {request_name}" if _QUEUE_TRIGGER.match(request_name) else f"queue {request_name}{what}"
         case _:
             return f"table {request.method} {re.sub(r'\(.*', '(…)', path)}"

@@ -1,4 +1,4 @@
-"""Other programs that move the same file: rclone, AzCopy, curl. What is not installed is told, not guessed.
+"""Other programs that move the same file: rclone, AzCopy, curl. What is not installed is named in the report.
 
 apt-get install rclone curl
 npm install --prefix .local/peers @azure-tools/azcopy-linux

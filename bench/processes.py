@@ -33,7 +33,7 @@ class Usage:
 
 
 def forget_peak(pid: int | str = "self") -> None:
-    """Let a process's peak begin anew, without what it took to start; proc_pid_clear_refs(5)."""
+    """Reset a process's peak, so that it excludes the start; proc_pid_clear_refs(5)."""
     try:
         Path(f"/proc/{pid}/clear_refs").write_text("5", "ascii")
     except OSError:

@@ -172,9 +172,9 @@ def _own_figures(rows: Sequence[Row]) -> list[str]:
     columns["CPU, s/GiB"] = [_number(row.cpu_s_per_gib, 2) for row in rows]
     columns["peak over idle, MiB"] = [_number(row.peak_mib_over_idle, 0) for row in rows]
     columns["runs"] = [str(row.runs) for row in rows]
-    told = {title: values for title, values in columns.items() if any(values)}
-    lines = [f"| {' | '.join(told)} |", f"|{'---|' * len(told)}"]
-    lines += [f"| {' | '.join(values)} |" for values in zip(*told.values(), strict=True)]
+    shown = {title: values for title, values in columns.items() if any(values)}
+    lines = [f"| {' | '.join(shown)} |", f"|{'---|' * len(shown)}"]
+    lines += [f"| {' | '.join(values)} |" for values in zip(*shown.values(), strict=True)]
     for row in rows:
         for name, value in row.more.items():
             if isinstance(value, dict):

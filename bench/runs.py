@@ -75,7 +75,7 @@ async def once(name: str, recording: Recording, folder: Path) -> Run:
 
 
 def task(recording: Recording, account: Storage, folder: Path) -> worker.Task:
-    """Return what a contender is told."""
+    """Return a contender's job."""
     app = Settings.from_environment(
         {
             "ACS_CONNECTION_STRING": f"endpoint={recording.endpoint};accesskey={recording.access_key}",

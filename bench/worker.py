@@ -252,7 +252,7 @@ async def main(name: str, task: Task) -> None:
 
 
 def _forget_peak() -> None:
-    """Let the peak begin anew, without the imports."""
+    """Reset the peak, so that it excludes the imports."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", "ascii")
 

@@ -1,1 +1,1 @@
-"""The operators' command, `recordings`: it knows deployments by their API and by Azure, not by the app's code."""
+"""The operators' command, `recordings`: it uses the HTTP API and Azure, and imports nothing of the app's code."""

@@ -1,4 +1,4 @@
-"""The app's HTTP API as the commands use it: an answer, or one sentence that says why there is none."""
+"""The app's HTTP API as the commands use it: an answer, or one sentence that says why there is no answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cli.deployment import Answer
 
 PASSING = frozenset({429, 500, 502, 503, 504})
-"""Statuses that another try may mend."""
+"""Status codes after which the same request may succeed."""
 
 _TRIES = 5
 _FIRST_PAUSE = 1.0
@@ -31,7 +31,7 @@ class Refused(CommandError):  # noqa: N818 - named for what it is
     Parameters
     ----------
     answer
-        What it said; a request that is wrong in itself ends the command as wrong options do.
+        What it answered. A request that is invalid ends the command as wrong options do.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -66,9 +66,9 @@ class Api:
         Raises
         ------
         Refused
-            The app said no.
+            The app refused the request.
         Unreachable
-            There is no answer, or it is none of this app.
+            There is no answer, or it is not an answer of this app.
         """
         given = {name: value for name, value in (query or {}).items() if value is not None}
         whole = f"/api/{path}{f'?{urlencode(given)}' if given else ''}"
@@ -76,11 +76,11 @@ class Api:
         if not 200 <= answer.status < 300:
             raise Refused(answer)
         if not isinstance(answer.body, dict):
-            raise Unreachable(f"{self.deployment.url} answered {answer.status}, but not as this app does")
+            raise Unreachable(f"{self.deployment.url} answered {answer.status}, but not as this app does: check --url")
         return answer
 
     async def ask_again(self, method: str, path: str, *, query: Mapping[str, str | None] | None = None) -> Answer:
-        """Send a request that can be repeated, a few times where it may help; as `ask`."""
+        """Send a request that can be repeated, and repeat it a few times if that may help; otherwise as `ask`."""
         pause = _FIRST_PAUSE
         for _ in range(_TRIES - 1):
             try:
@@ -117,12 +117,12 @@ def segment(identifier: str) -> str:
 
 
 def sentence(answer: Answer) -> str:
-    """Return what a refusal says, on one line: what is wrong, with the field at fault, and when to try again."""
+    """Return a refusal as one line: what is wrong, in which field, and when to try again."""
     members = _members(answer)
     if answer.status in {401, 403} and not members:
         return "the key does not open this function: give a function key with --key, better RECORDINGS_KEY"
     if answer.status == 404 and not members:
-        return "the app has no such function: see that --url is its address, and that this version is deployed"
+        return "the app has no such function: check that --url is the app's address, and that this version is deployed"
     detail = _faults(members) or one_line(members.get("detail") or members.get("title") or "")
     if not detail:
         return f"the app answered {answer.status} and does not say why"
@@ -142,7 +142,7 @@ def _faults(members: Mapping[str, Any]) -> str:
 
 
 def _field(pointer: str) -> str:
-    """Return a JSON pointer in its form as a fragment as a person writes it."""
+    """Return a JSON pointer, given as a URI fragment, in a readable form."""
     return unquote(pointer).removeprefix("#").removeprefix("/") or "the body"
 
 

@@ -1,4 +1,4 @@
-"""What a deployment says of itself: whether it answers, takes the key, and what its own diagnosis finds."""
+"""What a deployment reports: whether it answers, whether it accepts the key, and the results of its own diagnosis."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FUNCTIONS = (
     "stop_recording",
     "sweep",
 )
-"""Functions without which recordings are not started, not archived, or what went wrong is not mended."""
+"""Functions without which recordings are not started or archived, or failures are not repaired."""
 
 _NO_KEY = "give one with --key or RECORDINGS_KEY"
 _SEE_LOG = "see why in the app's log (az webapp log tail), then deploy again"
@@ -35,7 +35,7 @@ _SEE_LOG = "see why in the app's log (az webapp log tail), then deploy again"
 
 @dataclass(frozen=True, slots=True)
 class SelfDiagnosis:
-    """Findings, and what the app tells of itself; no facts where it did not examine itself."""
+    """Findings, and the facts that the app reports; no facts if it did not examine itself."""
 
     findings: list[Finding]
     facts: dict[str, Any] = field(default_factory=dict)
@@ -46,13 +46,13 @@ async def check_app(app: Deployment) -> SelfDiagnosis:
     try:
         health = await app.ask("GET", "/api/health")
     except Unreachable as reason:
-        mend = "check the address, and that the app runs and lets your address in"
-        return SelfDiagnosis([Finding.failed("app.reachable", str(reason), mend)])
+        fix = "check the address, that the app runs, and that it allows your address"
+        return SelfDiagnosis([Finding.failed("app.reachable", str(reason), fix)])
     if (wrong := _not_the_app(health, app.url)) is not None:
         return SelfDiagnosis([wrong])
     reachable = Finding.ok("app.reachable", f"{app.url} answers")
     asked = await _self_diagnosis(app)
-    # What everybody may know is the most there is where the app did not examine itself.
+    # Health needs no key: it is all that is known if the app did not examine itself.
     further = [] if asked.facts else [_health(health)]
     return SelfDiagnosis([reachable, *asked.findings, *further], asked.facts)
 
@@ -69,15 +69,15 @@ async def _self_diagnosis(app: Deployment) -> SelfDiagnosis:
         refused = Finding.failed(
             "app.key",
             f"refused: {answer.status}",
-            "take a key that opens diagnostics: az functionapp function keys list --function-name diagnostics; locally "
-            "that of the stack's keys.json, see --folder",
+            "use a key of the function diagnostics: az functionapp function keys list --function-name diagnostics; "
+            "locally that of the stack's keys.json, see --folder",
         )
         return SelfDiagnosis([refused, _not_asked()])
     key = Finding.ok("app.key", "the key is accepted")
     match answer.body:
         case {"checks": list(checks), "facts": dict(facts)} if answer.status == 200:
             made = Finding.ok("app.diagnosis", f"the app examined itself in {time.monotonic() - started:.1f} s")
-            found = [Finding.from_wire(finding) for finding in checks]
+            found = [Finding.from_json(finding) for finding in checks]
             return SelfDiagnosis([key, made, *found], {"url": app.url, **facts})
     unknown = Finding.failed("app.diagnosis", f"/api/diagnostics answered {answer.status}", _SEE_LOG)
     return SelfDiagnosis([key, unknown])
@@ -123,7 +123,7 @@ def _not_the_app(health: Answer, url: str) -> Finding | None:
     if health.status == 403:
         return Finding.failed(
             "app.reachable",
-            f"{url} does not let your address in (403)",
+            f"{url} does not allow your address (403)",
             "run doctor from an allowed address (allowedAddresses in infra/) or inside the network",
         )
     if health.status >= 500:
@@ -145,8 +145,8 @@ def _health(health: Answer) -> Finding:
     if health.status == 200 and not failed:
         return Finding.ok("app.health", f"{', '.join(dependencies)} can be reached")
     detail = "; ".join(failed) or str(health.body.get("detail") or f"/api/health answered {health.status}")
-    return Finding.failed("app.health", " ".join(detail.split()), "mend what is named; with a key, doctor tells more")
+    return Finding.failed("app.health", " ".join(detail.split()), "fix what is named; with a key, doctor reports more")
 
 
 def _not_asked() -> Finding:
-    return Finding.skipped("app.diagnosis", "the app examines itself only for its key")
+    return Finding.skipped("app.diagnosis", "the app examines itself only if the key is given")

@@ -18,14 +18,14 @@ _COLORS = {"critical": "red", "urgent": "red", "warning": "yellow", "notice": No
 def register(app: typer.Typer) -> None:
     """Add the command."""
     attention = typer.Typer(invoke_without_command=True)
-    attention.callback()(list_findings)
+    attention.callback()(list_incidents)
     attention.command()(settle)
     attention.command()(retry)
     app.add_typer(attention, name="attention")
 
 
-def list_findings(context: typer.Context, url: Url = None, key: Key = None, json_output: Json = False) -> None:
-    """List what needs a person, the loudest first, with the hours left until the source is deleted."""
+def list_incidents(context: typer.Context, url: Url = None, key: Key = None, json_output: Json = False) -> None:
+    """List the open incidents, the most severe first, with the hours until the service deletes the source."""
     if context.invoked_subcommand is None:
         run(_list(url, key, as_json=json_output))
     else:
@@ -38,32 +38,32 @@ def list_findings(context: typer.Context, url: Url = None, key: Key = None, json
 
 def settle(
     context: typer.Context,
-    identifier: Annotated[str, typer.Argument(metavar="ID", help="The finding's id, as the list shows it.")],
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="The incident's id, as in the list.")],
     url: Url = None,
     key: Key = None,
     json_output: Json = False,
 ) -> None:
-    """Take a finding off the list; its evidence stays in the archive."""
+    """Remove an incident from the list. Its evidence stays in the archive."""
     run(_settle(identifier, *_given(context, url, key), as_json=json_output))
 
 
 def retry(
     context: typer.Context,
     identifier: Annotated[
-        str | None, typer.Argument(metavar="ID", help="The finding's id, as the list shows it.", show_default=False)
+        str | None, typer.Argument(metavar="ID", help="The incident's id, as in the list.", show_default=False)
     ] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="Everything on the list that has work to put back.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All incidents that can be retried.")] = False,
     url: Url = None,
     key: Key = None,
     json_output: Json = False,
 ) -> None:
-    """Put the work of a finding back, once its cause is mended; it leaves the list when the archive has the files."""
+    """Retry an incident's work after its cause was fixed. The incident is resolved when the archive has the files."""
     run(_retry(identifier, *_given(context, url, key), every=every, as_json=json_output))
 
 
 def _given(context: typer.Context, url: str | None, key: str | None) -> tuple[str | None, str | None]:
-    """Return address and key: what stands before the command's name counts too, and more than the environment."""
+    """Return address and key: options before the command's name count too, and override the environment."""
     return context.obj.get("url", url), context.obj.get("key", key)
 
 
@@ -76,27 +76,27 @@ async def _list(url: str | None, key: str | None, *, as_json: bool) -> None:
     if as_json:
         say(json.dumps(found, indent=2))
         return
-    for finding in found["findings"]:
-        level = str(finding["severity"])
-        first, *others = lines(finding)
+    for incident in found["findings"]:
+        level = str(incident["severity"])
+        first, *others = lines(incident)
         say(typer.style(first, fg=_COLORS.get(level), bold=level == "critical"))
         for line in others:
             say(line)
     count = len(found["findings"])
-    say(f"{count} finding{'' if count == 1 else 's'}" if count else "nothing needs a person")
+    say(f"{count} incident{'' if count == 1 else 's'}" if count else "no open incidents")
     if count:
-        say("once the cause is mended: recordings attention retry ID; where nothing is left to do: settle ID")
+        say("when the cause is fixed: recordings attention retry ID; when there is nothing left to do: settle ID")
 
 
-def lines(finding: Mapping[str, Any]) -> list[str]:
-    """Return a finding as lines."""
+def lines(incident: Mapping[str, Any]) -> list[str]:
+    """Return an incident as lines."""
     from cli.text import hours, one_line  # noqa: PLC0415
 
     return [
-        f"{one_line(finding['severity']):<8}  {hours(finding['hoursLeft'])} left  {one_line(finding['reason'])}",
-        f"    id         {one_line(finding['id'])}",
-        *(f"    recording  {one_line(finding[name])}" for name in ("recordingId",) if finding.get(name)),
-        *(f"    archive    {one_line(finding[name])}" for name in ("prefix",) if finding.get(name)),
+        f"{one_line(incident['severity']):<8}  {hours(incident['hoursLeft'])} left  {one_line(incident['reason'])}",
+        f"    id         {one_line(incident['id'])}",
+        *(f"    recording  {one_line(incident[name])}" for name in ("recordingId",) if incident.get(name)),
+        *(f"    archive    {one_line(incident[name])}" for name in ("prefix",) if incident.get(name)),
     ]
 
 
@@ -110,7 +110,7 @@ async def _settle(identifier: str, url: str | None, key: str | None, *, as_json:
     if as_json:
         say(json.dumps(answer))
     if not answer["settled"]:
-        raise CommandError(f"nothing on the list has the id {one_line(identifier)}")
+        raise CommandError(f"there is no incident with the id {one_line(identifier)}: recordings attention lists all")
     if not as_json:
         say(f"settled    {one_line(identifier)}")
 
@@ -121,29 +121,29 @@ async def _retry(identifier: str | None, url: str | None, key: str | None, *, ev
     from cli.text import say  # noqa: PLC0415
 
     if every is (identifier is not None):
-        raise UsageError("say what to retry: the ID of a finding, or --all")
+        raise UsageError("say what to retry: the ID of an incident, or --all")
     outcomes: list[dict[str, Any]] = []
     async with connected(url, key) as api:
         listed = [identifier]
         if every:
-            listed = [finding["id"] for finding in (await api.ask("GET", "attention")).body["findings"]]
-        for finding in listed:
+            listed = [incident["id"] for incident in (await api.ask("GET", "attention")).body["findings"]]
+        for incident in listed:
             try:
-                outcome = (await api.ask("POST", f"attention/{segment(str(finding))}/retry")).body
+                outcome = (await api.ask("POST", f"attention/{segment(str(incident))}/retry")).body
             except Refused as error:
-                # Of everything on the list some has no work, or was settled meanwhile.
+                # With --all, some incidents cannot be retried, or were settled meanwhile.
                 if not every or error.status not in {404, 409}:
                     raise
-                outcome = {"id": finding, "refused": str(error)}
+                outcome = {"id": incident, "refused": str(error)}
             outcomes.append(outcome)
             if not as_json:
-                say(told(outcome))
+                say(outcome_line(outcome))
     if as_json:
         say(json.dumps(outcomes if every else outcomes[0]))
 
 
-def told(outcome: Mapping[str, Any]) -> str:
-    """Return what became of a finding that was retried."""
+def outcome_line(outcome: Mapping[str, Any]) -> str:
+    """Return the outcome of a retry as a line."""
     from cli.text import one_line  # noqa: PLC0415
 
     identifier = one_line(outcome["id"])

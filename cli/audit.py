@@ -1,4 +1,4 @@
-"""Verification of all that is archived: it takes long, so how far it is can be kept in a file, to go on from there."""
+"""Verification of the whole archive. It takes long, so its progress can be stored in a file and resumed from there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VERSION = 1
 
 @dataclass(slots=True)
 class Audit:
-    """How far a verification of everything is.
+    """The progress of a verification of the whole archive.
 
     Attributes
     ----------
@@ -50,12 +50,12 @@ class Audit:
 
     @classmethod
     def resumed(cls, file: Path | None, url: str, since: str) -> Self:
-        """Return what a file says of how far it is; a new one where there is no file.
+        """Return the progress that a file stores, or new progress if there is no file.
 
         Raises
         ------
         UsageError
-            It cannot be read, or tells of another audit.
+            It cannot be read, or is the file of another verification.
         """
         if file is None or not file.exists():
             return cls(url, since)
@@ -67,12 +67,12 @@ class Audit:
             raise UsageError(f"--resume-file: {file} is not one that this command wrote") from error
         if version != _VERSION or (audit.url, audit.since) != (url, since):
             raise UsageError(
-                f"--resume-file: {file} tells of {audit.url} since {audit.since}: give another file, or remove it"
+                f"--resume-file: {file} is of {audit.url} since {audit.since}: give another file, or remove it"
             )
         return audit
 
     def keep(self, file: Path | None) -> None:
-        """Write how far it is; a crash leaves the file as it was or as it is to be.
+        """Write the progress; after a crash the file has the old content or the new.
 
         Raises
         ------
@@ -93,8 +93,8 @@ class Audit:
         if file is not None:
             file.unlink(missing_ok=True)
 
-    def told(self) -> str:
-        """Return how far it is, as a person says it."""
+    def progress(self) -> str:
+        """Return the progress as a sentence."""
         count = f"{self.recordings} recording{'' if self.recordings == 1 else 's'}"
         return f"{count} verified since {self.since}, {len(self.differing)} differ"
 
@@ -142,12 +142,12 @@ async def verify_all(
     at_once
         How many recordings the app reads back at a time, at most.
     quiet
-        Whether what differs is only noted, not written.
+        Whether differences are only stored, not printed.
 
     Raises
     ------
     CommandError
-        One could not be verified; those that were are noted.
+        One could not be verified; the progress of the others is stored.
     """
     audit.keep(file)
     while True:
@@ -155,7 +155,7 @@ async def verify_all(
         waiting = [entry for entry in page["recordings"] if entry["prefix"] not in audit.done]
         await _verify_entries(api, waiting, audit, file, progress, at_once=at_once, quiet=quiet)
         if page["recordings"]:
-            progress.page(f"{audit.told()}; at {one_line(page['recordings'][-1]['prefix'][:10])}")
+            progress.page(f"{audit.progress()}; at {one_line(page['recordings'][-1]['prefix'][:10])}")
         audit.cursor, audit.done = page["cursor"], []
         if audit.cursor is None:
             return
@@ -178,7 +178,7 @@ async def _verify_entries(
         for entry in waiting:
             await _verify_entry(api, entry, audit, progress, quiet=quiet)
             audit.keep(file)
-            progress.step(f"{audit.told()}; at {one_line(entry['prefix'])}")
+            progress.step(f"{audit.progress()}; at {one_line(entry['prefix'])}")
 
     try:
         async with asyncio.TaskGroup() as workers:
@@ -192,7 +192,7 @@ async def _verify_entry(api: Api, entry: dict[str, Any], audit: Audit, progress:
     report = await verify(api, entry["recordingId"] or entry["name"], progress)
     found = differences(report)
     if report["prefix"] != entry["prefix"]:
-        found.append(f"the app finds this recording at {one_line(report['prefix'])}, so what lies here is unverified")
+        found.append(f"the app finds this recording at {one_line(report['prefix'])}, so these files are unverified")
     audit.recordings += 1
     audit.done.append(entry["prefix"])
     if found:

@@ -105,7 +105,7 @@ async def _start(
     headers = {} if idempotency_key is None else {"Idempotency-Key": header_value(idempotency_key)}
     async with connected(url, key) as api:
         started = (await api.ask("POST", "recordings", body=body, headers=headers)).body
-    _tell(started, as_json=as_json)
+    _show(started, as_json=as_json)
 
 
 async def _operate(operation: str, recording: str, url: str | None, key: str | None, *, as_json: bool) -> None:
@@ -113,10 +113,10 @@ async def _operate(operation: str, recording: str, url: str | None, key: str | N
 
     async with connected(url, key) as api:
         done = (await api.ask("POST", f"recordings/{segment(recording)}/{operation}")).body
-    _tell(done, as_json=as_json)
+    _show(done, as_json=as_json)
 
 
-def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
+def _show(answer: dict[str, Any], *, as_json: bool) -> None:
     from cli.text import one_line, say  # noqa: PLC0415
 
     if as_json:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def is_local(host: str) -> bool:
-    """Tell whether a host's name or address means this machine."""
+    """Return whether a host's name or address means this machine."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
@@ -43,13 +43,13 @@ def base_url(given: str, option: str) -> str:
     if not host or parts.scheme not in {"http", "https"} or "@" in parts.netloc:
         raise UsageError(f"{option} takes an address such as https://<app>.azurewebsites.net")
     if parts.scheme == "http" and not is_local(host):
-        raise UsageError(f"{option} is {parts.scheme}://{parts.netloc}: a key would be sent in the clear; use https")
+        raise UsageError(f"{option} is {parts.scheme}://{parts.netloc}: a key would be sent unencrypted; use https")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/api')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status with its JSON body; None where the body is no JSON. `retry_after` is in seconds, where it is said."""
+    """A status with its JSON body; None if the body is not JSON. `retry_after` is in seconds, if the answer has it."""
 
     status: int
     body: Any

@@ -31,9 +31,9 @@ class Examination:
     url
         The app's address; None where it could not be found out.
     facts
-        What the app tells of itself.
+        What the app reports about itself.
     secrets
-        Keys that were used; whoever shows the examination strikes them out.
+        Keys that were used; they must be replaced in every output.
     """
 
     url: str | None
@@ -53,10 +53,10 @@ class AzurePlan:
 
 
 async def examine_url(url: str, key: str | None, patience: float) -> Examination:
-    """Examine a deployment by its address alone: what only Azure can tell is skipped."""
+    """Examine a deployment by its address alone: what only Azure knows is skipped."""
     async with Deployment(url, key, patience) as app:
         asked = await check_app(app)
-    reason = "only Azure can tell: give --resource-group"
+    reason = "only Azure knows this: give --resource-group"
     skipped = all_skipped(["app.functions", *events.CHECKS], reason)
     return Examination(url, [*asked.findings, *skipped], asked.facts, _secrets(key))
 
@@ -73,16 +73,16 @@ async def examine_local(url: str, keys: LocalKeys, stack: LocalEvents, patience:
     )
     # The emulator's topic belongs to no resource, so there is no address to compare.
     found = await check_events(stack, service=None, retention_hours=_retention(asked))
-    findings = [_mended_here(finding) for finding in [*asked.findings, functions, *found]]
+    findings = [_fixed_locally(finding) for finding in [*asked.findings, functions, *found]]
     return Examination(url, findings, asked.facts, _secrets(keys.function, keys.master))
 
 
-def _mended_here(finding: Finding) -> Finding:
-    """Return a finding of the local stack with its mend: what a deployment puts right, starting it again does here."""
+def _fixed_locally(finding: Finding) -> Finding:
+    """Return a finding with the local stack's fix: instead of a deployment, the stack is started again."""
     of_the_stack = finding.check == "app.reachable" or finding.check.startswith("events.")
-    if not finding.mend or not of_the_stack:
+    if not finding.fix or not of_the_stack:
         return finding
-    return replace(finding, mend="start the stack again: make run; where its ports were moved, see --help")
+    return replace(finding, fix="start the stack again: make run. If its ports were changed, see --help")
 
 
 async def examine_azure(
@@ -93,14 +93,14 @@ async def examine_azure(
     Parameters
     ----------
     credential
-        Whoever runs doctor.
+        The credential of the user who runs doctor.
     url, key
         Known already, or None to take them from Azure.
 
     Raises
     ------
     CommandError
-        Azure tells nothing, and there is no address to ask either.
+        Azure gives no information, and there is no address to ask.
     """
     async with ResourceManager(credential, plan.endpoint) as manager:
         try:

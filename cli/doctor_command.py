@@ -75,7 +75,7 @@ def doctor(
     blob_port: Annotated[int, typer.Option(rich_help_panel=_LOCALLY, min=1, max=65535)] = 10000,
     topic: Annotated[str, typer.Option(rich_help_panel=_LOCALLY, help="The topic of the service's events.")] = "acs",
 ) -> None:
-    """Examine a deployment, from outside and from inside: one line a check, and the mend below what is wrong.
+    """Examine a deployment, from outside and from inside: one line for each check, and below a failed one what to do.
 
     Ends with 0 if everything works, though there may be warnings; 1 if something does not; 2 for wrong options.
     """

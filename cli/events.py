@@ -1,4 +1,4 @@
-"""Whether Event Grid tells the app of recordings: topic, subscription, dead letters; in Azure or in the emulator."""
+"""Whether Event Grid delivers recordings' events: topic, subscription, dead letters; in Azure or in the emulator."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ CHECKS = (
     "events.dead_letter_container",
 )
 LEAST_HOURS = 8
-"""Hours that must be left to replay an event when Event Grid gives up: as many before the end, infra/ calls people."""
+"""Hours that must be left when Event Grid gives up. So long before a deadline the alerts of infra/ notify people."""
 
 _RESUBSCRIBE = "subscribe again: azd hooks run postdeploy"
 
 
 class Withheld(Exception):  # noqa: N818 - named for what it is
-    """Nothing can be said, and that is no fault of the deployment; the message is the reason."""
+    """The check is not possible, for a reason outside the deployment; the message is the reason."""
 
 
 class TopicMissing(Exception):  # noqa: N818
-    """There is no topic to look at; the message says what was looked for."""
+    """The topic does not exist; the message says which one is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Topic:
     state
         Its provisioning state.
     service
-        Host name of the Communication Services resource it belongs to; None where that cannot be told.
+        Host name of the Communication Services resource it belongs to; None if that is not known.
     has_identity
         Whether it can act as an identity, to write dead letters.
     """
@@ -75,7 +75,7 @@ class Subscription:
     to_app
         Whether that is this app.
     function
-        Name of the function it delivers to; None where only the app can be told.
+        Name of the function it delivers to; None if only the app is known.
     event_types
         None is all.
     """
@@ -91,13 +91,13 @@ class Subscription:
 
     @property
     def takes_recordings(self) -> bool:
-        """Whether the event that matters passes."""
+        """Whether the recordings' event passes the filter."""
         types = {name.lower() for name in self.event_types or ()}
         return not types or "all" in types or EVENT_TYPE.lower() in types
 
     @property
     def to_function(self) -> bool:
-        """Whether it delivers to the right function, as far as can be told."""
+        """Whether it delivers to the right function, as far as is known."""
         return self.to_app and (self.function is None or self.function.lower() == EVENT_FUNCTION)
 
 
@@ -113,7 +113,7 @@ class EventSource(Protocol):
         ...
 
     async def container_exists(self, letters: DeadLetters) -> bool:
-        """Tell whether the container is there."""
+        """Return whether the container exists."""
         ...
 
 
@@ -130,7 +130,7 @@ async def check_events(source: EventSource, *, service: str | None, retention_ho
     try:
         topic = await source.topic()
     except TopicMissing as missing:
-        wrong = Finding.failed(CHECKS[0], str(missing), "make it: azd provision, then azd hooks run postdeploy")
+        wrong = Finding.failed(CHECKS[0], str(missing), "create it: azd provision, then azd hooks run postdeploy")
         return [wrong, *_rest([wrong], "events.topic")]
     except Withheld as reason:
         return all_skipped(CHECKS, str(reason))
@@ -147,7 +147,7 @@ async def _check_subscription(
     subscription = _chosen(await source.subscriptions())
     if subscription is None:
         missing = Finding.failed(
-            "events.subscription", f"no subscription of {topic.name} brings {EVENT_TYPE} to the app", _RESUBSCRIBE
+            "events.subscription", f"no subscription of {topic.name} delivers {EVENT_TYPE} to the app", _RESUBSCRIBE
         )
         return [first, missing, *_rest([first, missing], "events.subscription")]
     return [
@@ -162,11 +162,11 @@ async def _check_subscription(
 
 
 def _rest(found: Sequence[Finding], waits_for: str) -> list[Finding]:
-    return all_skipped(CHECKS[len(found) :], f"nothing can be said before {waits_for} is well")
+    return all_skipped(CHECKS[len(found) :], f"not possible before {waits_for} passes")
 
 
 def _chosen(subscriptions: list[Subscription]) -> Subscription | None:
-    """Take the one that is meant: it brings the event, or goes to the function that takes it; best both."""
+    """Choose the subscription to check: it passes the event, or delivers to the function; preferably both."""
     meant = [found for found in subscriptions if found.takes_recordings or (found.to_function and found.function)]
     return max(meant, key=lambda found: (found.to_function, found.takes_recordings, found.to_app), default=None)
 
@@ -207,7 +207,7 @@ def _types(subscription: Subscription) -> Finding:
     if not subscription.takes_recordings:
         return Finding.failed(
             "events.types",
-            f"{subscription.name} brings {', '.join(subscription.event_types or ())}, not {EVENT_TYPE}",
+            f"{subscription.name} delivers {', '.join(subscription.event_types or ())}, not {EVENT_TYPE}",
             _RESUBSCRIBE,
         )
     return Finding.ok("events.types", f"{EVENT_TYPE} passes")
@@ -217,13 +217,13 @@ def _ttl(subscription: Subscription, retention_hours: float) -> Finding:
     hours = subscription.ttl_minutes / 60
     left = retention_hours - hours
     detail = f"Event Grid gives up after {hours:g} h, and files are kept {retention_hours:g} h"
-    mend = "set eventTimeToLiveMinutes to 120 (EVENT_TTL_MINUTES), then azd hooks run postdeploy"
+    fix = "set eventTimeToLiveMinutes to 120 (EVENT_TTL_MINUTES), then azd hooks run postdeploy"
     if left < LEAST_HOURS:
         return Finding.failed(
-            "events.ttl", f"{detail}: {f'{left:g} h are' if left > 0 else 'nothing is'} left to replay it", mend
+            "events.ttl", f"{detail}: {f'{left:g} h are' if left > 0 else 'nothing is'} left to replay it", fix
         )
     if left < retention_hours / 2:
-        return Finding.warning("events.ttl", f"{detail}: only {left:g} h are left to replay it", mend)
+        return Finding.warning("events.ttl", f"{detail}: only {left:g} h are left to replay it", fix)
     return Finding.ok("events.ttl", f"{detail}: {left:g} h are left to replay it")
 
 
@@ -245,7 +245,7 @@ def _dead_letter(subscription: Subscription, topic: Topic) -> Finding:
 async def _container(source: EventSource, subscription: Subscription) -> Finding:
     check, letters = "events.dead_letter_container", subscription.dead_letters
     if letters is None:
-        return Finding.skipped(check, "nothing can be said before events.dead_letter is well")
+        return Finding.skipped(check, "not possible before events.dead_letter passes")
     try:
         there = await source.container_exists(letters)
     except Withheld as reason:
@@ -254,6 +254,6 @@ async def _container(source: EventSource, subscription: Subscription) -> Finding
         return Finding.failed(
             check,
             f"container {letters.container} does not exist in {letters.account}, so dead letters are dropped",
-            f"make it: azd provision, or az storage container create --name {letters.container}",
+            f"create it: azd provision, or az storage container create --name {letters.container}",
         )
     return Finding.ok(check, f"container {letters.container} is there")

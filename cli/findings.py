@@ -1,4 +1,4 @@
-"""Findings: what each check of `recordings doctor` says."""
+"""Findings: the results of the checks of `recordings doctor`."""
 
 from __future__ import annotations
 
@@ -29,47 +29,47 @@ class Finding:
         Its id, such as `events.target`.
     detail
         What was found, in one line.
-    mend
+    fix
         What to do; None where there is nothing to do.
     """
 
     check: str
     status: Status
     detail: str
-    mend: str | None = None
+    fix: str | None = None
 
     @classmethod
     def ok(cls, check: str, detail: str) -> Self:
-        """Return that all is well."""
+        """Return that the check passed."""
         return cls(check, Status.OK, detail)
 
     @classmethod
-    def warning(cls, check: str, detail: str, mend: str) -> Self:
-        """Return something worth knowing, with which everything still works."""
-        return cls(check, Status.WARNING, detail, mend)
+    def warning(cls, check: str, detail: str, fix: str) -> Self:
+        """Return something that an operator should know, although everything works."""
+        return cls(check, Status.WARNING, detail, fix)
 
     @classmethod
-    def failed(cls, check: str, detail: str, mend: str) -> Self:
+    def failed(cls, check: str, detail: str, fix: str) -> Self:
         """Return something that does not work."""
-        return cls(check, Status.FAILED, detail, mend)
+        return cls(check, Status.FAILED, detail, fix)
 
     @classmethod
     def skipped(cls, check: str, reason: str) -> Self:
-        """Return why nothing can be said."""
+        """Return why the check was not possible."""
         return cls(check, Status.SKIPPED, reason)
 
     @classmethod
-    def from_wire(cls, found: dict[str, Any]) -> Self:
+    def from_json(cls, found: dict[str, Any]) -> Self:
         """Read a finding of the app's own diagnosis."""
         return cls(str(found["check"]), Status(found["status"]), str(found["detail"]), found.get("mend"))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the JSON object of `--json`."""
-        return {"check": self.check, "status": self.status.value, "detail": self.detail, "mend": self.mend}
+        """Return the JSON object of `--json`; `fix` is its member `mend`, as in the API."""
+        return {"check": self.check, "status": self.status.value, "detail": self.detail, "mend": self.fix}
 
 
 def all_skipped(checks: Iterable[str], reason: str) -> list[Finding]:
-    """Return that none of `checks` can say anything."""
+    """Return that none of `checks` was possible."""
     return [Finding.skipped(check, reason) for check in checks]
 
 

@@ -1,4 +1,4 @@
-"""The local stack (`make run`) in Azure's place: its Event Grid emulator, its storage emulator, its keys."""
+"""The local stack (`make run`): its Event Grid emulator, its storage emulator, its keys."""
 
 from __future__ import annotations
 

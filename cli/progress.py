@@ -1,4 +1,4 @@
-"""How far a long command is, on standard error: one line that changes on a terminal, lines of their own elsewhere."""
+"""The progress of a long command, on standard error: one updated line on a terminal, separate lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Tells how far it is; `with` begins and ends it."""
+    """Reports progress; `with` starts and ends it."""
 
     def __init__(self) -> None:
         self._status: Status | None = None
@@ -34,14 +34,14 @@ class Progress:
             self._status.stop()
 
     def step(self, text: str) -> None:
-        """Tell of a small step: shown only where it takes the place of the one before."""
+        """Report a small step: shown only on a terminal, where it replaces the previous one."""
         if self._status is not None:
             from rich.text import Text  # noqa: PLC0415
 
             self._status.update(Text(text))
 
     def page(self, text: str) -> None:
-        """Tell of a step that is worth a line."""
+        """Report a step that gets a line."""
         if self._status is None:
             say(text, err=True)
         else:

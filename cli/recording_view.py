@@ -1,4 +1,4 @@
-"""How a recording is shown: some lines for people, or one that tells how far it is."""
+"""A recording as text: some lines, or one line with its progress."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def lines(body: Mapping[str, Any]) -> list[str]:
 
 
 def summary(body: Mapping[str, Any]) -> str:
-    """Return a recording's state and how far its chunks are, on one line."""
+    """Return a recording's state and its chunks' progress, on one line."""
     chunks = body["chunks"]
     if not chunks:
         return one_line(body["state"])

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def reindex(*, since: Since = None, url: Url = None, key: Key = None, json_output: Json = False) -> None:
-    """Make the ledger again from the archive, where it was lost. Safe to repeat, and while recordings come in."""
+    """Restore the ledger from the archive after it was lost. Safe to repeat, and while recordings arrive."""
     run(_reindex(since, url, key, as_json=json_output))
 
 
@@ -37,7 +37,7 @@ async def _reindex(since: str | None, url: str | None, key: str | None, *, as_js
                 report = (await api.ask_again("POST", "reindex", query=query)).body
                 total = {name: value + report[name] for name, value in total.items()}
                 cursor = report["cursor"]
-                progress.page(told(total))
+                progress.page(summary(total))
                 if cursor is None:
                     break
     if as_json:
@@ -45,12 +45,12 @@ async def _reindex(since: str | None, url: str | None, key: str | None, *, as_js
         return
     for name in total["unreadable"]:
         say(f"cannot be read: {one_line(name)}")
-    say(told(total))
+    say(summary(total))
 
 
-def told(total: dict[str, Any]) -> str:
+def summary(total: dict[str, Any]) -> str:
     """Return what has been done so far."""
     return (
-        f"{total['recordings']} recordings looked at, {total['learnt']} of them put back into the ledger; "
-        f"{total['findings']} findings put back on the list; {len(total['unreadable'])} cannot be read"
+        f"{total['recordings']} recordings read, {total['learnt']} of them restored in the ledger; "
+        f"{total['findings']} incidents restored; {len(total['unreadable'])} blobs cannot be read"
     )

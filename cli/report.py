@@ -1,4 +1,4 @@
-"""How an examination is shown: lines for people, JSON for scripts."""
+"""The output of an examination: lines for people, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HIDDEN = "***"
 
 
 def show(examination: Examination, console: Console) -> None:
-    """Print a line for each check, and its mend below it."""
+    """Print a line for each check, and below it what to do."""
     secrets = examination.secrets
     plain = not _can_show_signs(console)
     width = max((len(finding.check) for finding in examination.findings), default=0)
@@ -37,9 +37,9 @@ def show(examination: Examination, console: Console) -> None:
         mark = f"{word:<4}" if plain else sign
         line = Text.assemble((mark, style), f" {finding.check:<{width}}  ", _clean(finding.detail, secrets))
         console.print(line, soft_wrap=True)
-        if finding.mend:
+        if finding.fix:
             indent = " " * (len(mark) + 1)
-            console.print(Text(f"{indent}mend: {_clean(finding.mend, secrets)}", style="bold"), soft_wrap=True)
+            console.print(Text(f"{indent}fix: {_clean(finding.fix, secrets)}", style="bold"), soft_wrap=True)
     console.print(Text(_summary(examination)), soft_wrap=True)
 
 
@@ -78,7 +78,7 @@ def _clean(text: str, secrets: Iterable[str]) -> str:
 
 
 def _struck(text: str, secrets: Iterable[str]) -> str:
-    """Strike keys out: what is shown comes from others too, who may repeat what they were sent."""
+    """Replace keys: part of the text comes from other programs, which may repeat what was sent to them."""
     for secret in secrets:
         text = text.replace(secret, _HIDDEN)
     return text

@@ -40,7 +40,7 @@ class ResourceManager:
     Parameters
     ----------
     credential
-        Whoever runs the command.
+        The credential of the user who runs the command.
     endpoint
         Another cloud's address.
 
@@ -74,7 +74,7 @@ class ResourceManager:
         Raises
         ------
         Withheld
-            Nobody is signed in, they may not read it, or Azure does not answer.
+            The user is not signed in or may not read it, or Azure does not answer.
         """
         return await self._send("GET", f"{self._endpoint}{path}?api-version={api_version}")
 
@@ -116,7 +116,7 @@ class ResourceManager:
             try:
                 self._token = (await self._credential.get_token(f"{scope}/.default")).token
             except ClientAuthenticationError as error:
-                raise Withheld("nobody is signed in to Azure: run az login") from error
+                raise Withheld("you are not signed in to Azure: run az login") from error
         return self._token
 
 
@@ -148,7 +148,7 @@ class FunctionApp:
         Raises
         ------
         UsageError
-            It cannot be told which subscription or app is meant.
+            It is not clear which subscription or app is meant.
         Withheld
             As `ResourceManager.get`.
         """
@@ -183,7 +183,7 @@ class FunctionApp:
         }
 
     async def key(self, manager: ResourceManager) -> str | None:
-        """Return the key of the function that diagnoses, if whoever asks may have it."""
+        """Return the key of the function that diagnoses, if the user may read it."""
         try:
             keys = await manager.post(f"{self.id}/functions/diagnostics/listkeys", _WEB) or {}
         except Withheld:

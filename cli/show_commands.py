@@ -36,7 +36,7 @@ def watch(
     recording: RecordingId,
     *,
     interval: Annotated[
-        float, typer.Option(min=0.1, help="Seconds between two looks, where the app does not say when to look again.")
+        float, typer.Option(min=0.1, help="Seconds between two requests, if the app does not say when to ask again.")
     ] = 5,
     timeout: Annotated[float | None, typer.Option(min=0, help="Seconds after which to give up watching.")] = None,
     url: Url = None,
@@ -74,7 +74,9 @@ async def _watch(
                 return await _watch_live(api, path, interval)
             return await _follow(api, path, interval, _Lines(as_json=as_json))
     except TimeoutError:
-        raise CommandError(f"it is neither archived nor lost after {patience:g} s; it goes on unwatched") from None
+        raise CommandError(
+            f"the recording is neither archived nor lost after {patience:g} s; the app continues: watch it again"
+        ) from None
 
 
 async def _watch_live(api: Api, path: str, interval: float) -> int:
@@ -88,7 +90,7 @@ async def _watch_live(api: Api, path: str, interval: float) -> int:
 
 
 async def _follow(api: Api, path: str, interval: float, shown: Callable[[dict[str, Any]], None]) -> int:
-    """Look until the recording has come to an end; what goes wrong on the way for a while is waited for."""
+    """Ask until the recording has ended; wait and repeat after a temporary failure."""
     from cli.api import PASSING, Refused  # noqa: PLC0415
     from cli.errors import Unreachable  # noqa: PLC0415
 
@@ -124,7 +126,7 @@ class _Lines:
         from cli.text import clock, say  # noqa: PLC0415
 
         line = summary(body)
-        # The hours that run out are no change.
+        # Fewer hours left is not a change.
         change = line.partition("; source: ")[0]
         if change == self._last:
             return

@@ -1,4 +1,4 @@
-"""Text on its way to a terminal: nothing from outside can write control characters there, or keep a line from it."""
+"""Text for a terminal: text from outside can neither write control characters there nor suppress a line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def one_line(text: object) -> str:
 
 
 def say(line: str, *, err: bool = False) -> None:
-    """Write a line; what the terminal has no signs for becomes `?`."""
+    """Write a line; characters that the terminal cannot show become `?`."""
     stream = sys.stderr if err else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
     typer.echo(line.encode(encoding, "replace").decode(encoding), err=err)
@@ -32,7 +32,7 @@ def mib(count: int) -> str:
 
 
 def hours(left: float | None) -> str:
-    """Return hours as a person says them."""
+    """Return hours in a readable form."""
     match left:
         case None:
             return "unknown"

@@ -27,7 +27,7 @@ def verify(
     since: Since = None,
     resume_file: Annotated[
         Path | None,
-        typer.Option(help="With --all: keeps how far it is. The same command goes on from there, and removes it."),
+        typer.Option(help="With --all: stores the progress. The same command resumes from it."),
     ] = None,
     at_once: Annotated[
         int, typer.Option(min=1, max=16, help="With --all: how many recordings the app reads back at a time.")
@@ -104,9 +104,9 @@ async def _verify_all(
                 await verify_all(api, audit, file, progress, at_once=at_once, quiet=as_json)
         except CommandError as error:
             if file is not None and not isinstance(error, UsageError):
-                say(f"{audit.told()}; the same command goes on from there", err=True)
+                say(f"{audit.progress()}; the same command continues from there", err=True)
             raise
-    say(json.dumps(audit.as_json(), indent=2) if as_json else audit.told())
+    say(json.dumps(audit.as_json(), indent=2) if as_json else audit.progress())
     audit.forget(file)
     return not audit.differing
 

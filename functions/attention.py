@@ -1,4 +1,4 @@
-"""What an operator has to look at, over HTTP."""
+"""What an operator must look at, over HTTP."""
 
 import azure.functions as func
 
@@ -11,14 +11,14 @@ blueprint = func.Blueprint()
 @blueprint.route("attention", methods=["GET"])
 @problems_answered
 async def list_attention(req: func.HttpRequest) -> func.HttpResponse:
-    """List the findings, the loudest first."""
-    return answer(200, {"findings": await services().incidents.loudest_first()})
+    """List the incidents, the most severe first."""
+    return answer(200, {"findings": await services().incidents.by_severity()})
 
 
 @blueprint.route("attention/{id}", methods=["DELETE"])
 @problems_answered
 async def settle_attention(req: func.HttpRequest) -> func.HttpResponse:
-    """Take a finding off the list."""
+    """Take an incident off the list."""
     settled = await services().incidents.settle(path_parameter(req, "id"))
     return answer(200, {"settled": settled})
 
@@ -26,6 +26,6 @@ async def settle_attention(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route("attention/{id}/retry", methods=["POST"])
 @problems_answered
 async def retry_attention(req: func.HttpRequest) -> func.HttpResponse:
-    """Put the work of a finding back."""
+    """Retry an incident."""
     retried = await services().manual_retry.retry(path_parameter(req, "id"))
     return answer(202, retried.as_json())

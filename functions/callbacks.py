@@ -1,4 +1,4 @@
-"""The service says what state a recording is in."""
+"""The service reports the state of a recording."""
 
 import azure.functions as func
 
@@ -8,10 +8,10 @@ from shared.app import services
 blueprint = func.Blueprint()
 
 
-# Anonymous, because the service brings no key: the token in the address opens it.
+# Anonymous, because the service sends no key: the token in the address authenticates it.
 @blueprint.route("callbacks/{reference}/{token}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 @problems_answered
 async def recording_state_callback(req: func.HttpRequest) -> func.HttpResponse:
-    """Note what is reported."""
+    """Take a report in."""
     await services().callbacks.take(req.route_params["reference"], req.route_params["token"], req.get_body())
     return answer(200)

@@ -1,4 +1,4 @@
-"""Event Grid says that a call has begun, or has ended."""
+"""Event Grid delivers that a call has begun or ended."""
 
 import azure.functions as func
 
@@ -11,5 +11,5 @@ blueprint = func.Blueprint()
 # `event` has no annotation: that is what lets the worker hand over both event schemas.
 @blueprint.event_grid_trigger(arg_name="event")
 async def call_started_or_ended(event) -> None:  # type: ignore[no-untyped-def]
-    """Record the call if the policy says so; close the books of one that has ended."""
+    """Record a call that begins, if the policy says so; note the end of one that has ended."""
     await services().auto_record.take(as_received(event))

@@ -1,4 +1,4 @@
-"""The queue hands over one chunk to archive."""
+"""The queue delivers one chunk to archive."""
 
 import azure.functions as func
 
@@ -9,5 +9,5 @@ blueprint = func.Blueprint()
 
 @blueprint.queue_trigger(arg_name="message", queue_name=QUEUE, connection=STORAGE_CONNECTION)
 async def archive_chunk(message: func.QueueMessage) -> None:
-    """Archive the chunk; an error puts the message back into the queue."""
+    """Archive the chunk; after an error the queue delivers the message again."""
     await services().chunk_archiver.take(message.get_body().decode())

@@ -11,7 +11,7 @@ blueprint = func.Blueprint()
 @blueprint.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @problems_answered
 async def health(req: func.HttpRequest) -> func.HttpResponse:
-    """Say which dependency cannot be reached."""
+    """Report which dependency cannot be reached."""
     findings = await services().health.check()
     healthy = all(finding.ok for finding in findings.values())
     return answer(
@@ -23,9 +23,9 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
     )
 
 
-# Level function, not admin: admin takes the master key, which opens everything. A key of this function alone is enough.
+# Level function, not admin: admin takes the master key, which opens every function. A key of this function is enough.
 @blueprint.route("diagnostics", methods=["GET"])
 @problems_answered
 async def diagnostics(req: func.HttpRequest) -> func.HttpResponse:
-    """Try everything the app needs, and say what is wrong and how to mend it."""
+    """Try everything that the app needs, and report what is wrong and how to fix it."""
     return answer(200, (await diagnose()).as_json())

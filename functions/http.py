@@ -29,7 +29,7 @@ def answer(
 
 
 def path_parameter(req: func.HttpRequest, name: str) -> str:
-    """Return a segment of the path; the platform leaves `%2F` encoded, lest it end the segment."""
+    """Return a segment of the path, decoded: the platform leaves `%2F` encoded."""
     return unquote(req.route_params[name])
 
 

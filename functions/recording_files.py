@@ -1,4 +1,4 @@
-"""Event Grid says that a recording's files are ready."""
+"""Event Grid delivers that a recording's files are ready."""
 
 from datetime import UTC, datetime
 from typing import Any

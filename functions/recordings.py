@@ -24,7 +24,7 @@ async def start_recording(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route("recordings/{recordingId}", methods=["GET"])
 @problems_answered
 async def get_recording(req: func.HttpRequest) -> func.HttpResponse:
-    """Say what state a recording is in."""
+    """Return what is known of a recording."""
     found = await services().recordings.get(path_parameter(req, "recordingId"))
     return answer(200, found.body, retry_after=found.retry_after)
 
@@ -48,7 +48,7 @@ async def resume_recording(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route("recordings/{recordingId}/stop", methods=["POST"])
 @problems_answered
 async def stop_recording(req: func.HttpRequest) -> func.HttpResponse:
-    """Stop a recording for good."""
+    """Stop a recording."""
     done = await services().recordings.stop(path_parameter(req, "recordingId"), by=_caller(req))
     return answer(202, done.body, retry_after=done.retry_after)
 

@@ -1,4 +1,4 @@
-"""The ledger is made again from the blobs."""
+"""Rebuilding the ledger from the blobs."""
 
 import azure.functions as func
 
@@ -11,6 +11,6 @@ blueprint = func.Blueprint()
 @blueprint.route("reindex", methods=["POST"])
 @problems_answered
 async def reindex_ledger(req: func.HttpRequest) -> func.HttpResponse:
-    """Put back what the blobs know, a page at a time."""
+    """Rebuild one page of the ledger."""
     report = await services().reindex.step(**page_asked(req))
     return answer(200, report.model_dump(mode="json", by_alias=True))

@@ -1,4 +1,4 @@
-"""Every few minutes: find what did not go its way, and mend it."""
+"""Every few minutes: find what failed or was lost, and fix it."""
 
 import azure.functions as func
 

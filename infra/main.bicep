@@ -112,7 +112,7 @@ param autoRecord string = 'off'
 @description('True refuses every start without the participants\' consent.')
 param requireConsent bool = false
 
-@description('Address at which the service can reach the app to report recordings\' states, or empty for the app\'s own where it is open to everybody.')
+@description('Address at which the service can reach the app to report recordings\' states, or empty for the app\'s own if it is open to the internet.')
 param publicBaseUrl string = ''
 
 @description('True deletes a file at the service once it is archived and was read back whole.')

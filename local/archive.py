@@ -1,4 +1,4 @@
-"""Reads an archive with its own eyes: what lies in the container, its digests recomputed, its media opened.
+"""Reads an archive independently of the app: lists the container, recomputes the digests, opens the media.
 
 Shares no code with the app, so that what it finds says something about the app.
 """

@@ -19,7 +19,7 @@ _FOLDER = Path(".local")
 
 app = typer.Typer(
     name="python -m local",
-    help="Stands in for Azure on this machine: Functions host, Communication Services, Event Grid and Storage.",
+    help="Replaces Azure on this machine: Functions host, Communication Services, Event Grid and Storage.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

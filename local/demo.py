@@ -44,7 +44,7 @@ class DemoOptions:
     Attributes
     ----------
     keep
-        Leave the archive and logs where they are.
+        Keep the archive and the logs.
     kill_host_at
         Points, or seconds after the recording was stopped, at which the Functions host is killed and started again.
     patience
@@ -57,7 +57,7 @@ class DemoOptions:
 
 
 async def demo(options: DemoOptions, progress: Progress) -> int:
-    """Run the demo; returns 0 when everything in the archive is as it has to be.
+    """Run the demo; returns 0 when the archive is complete and correct.
 
     Raises
     ------
@@ -72,15 +72,15 @@ async def demo(options: DemoOptions, progress: Progress) -> int:
             chunk_seconds=_CHUNK_SECONDS,
             queue_lease=_QUEUE_LEASE_SECONDS if options.kill_host_at else None,
         )
-        with progress.step("start the local stack") as tell:
-            stack = await Stack(stack_options, progress=tell).__aenter__()
+        with progress.step("start the local stack") as report:
+            stack = await Stack(stack_options, progress=report).__aenter__()
         try:
             differences = await _Demo(stack, options, progress).run()
         finally:
             with progress.step("stop the local stack"):
                 await stack.__aexit__(None, None, None)
         if differences:
-            raise LocalProblem("\n  ".join(["The archive is not what it has to be:", *differences]))
+            raise LocalProblem("\n  ".join(["The archive differs from what was recorded:", *differences]))
     progress.line(f"Archived, whole and verified in {time.monotonic() - begin:.0f} s.")
     return 0
 
@@ -102,11 +102,11 @@ class _Demo:
         ):
             recording_id = await self._record()
             self._container = blobs.get_container_client(ARCHIVE_CONTAINER)
-            with self._progress.step("archive it") as tell:
-                await self._archived(recording_id, tell)
+            with self._progress.step("archive it") as report:
+                await self._archived(recording_id, report)
             truth = await self._control("GET", f"recordings/{quote(recording_id, safe='')}")
-            with self._progress.step("hear that it is archived: event Recording.Archived") as tell:
-                await self._heard(listener, recording_id, tell)
+            with self._progress.step("receive the event Recording.Archived") as report:
+                await self._announced(listener, recording_id, report)
             with self._progress.step("read the archive back and recompute its digests"):
                 verification = await verify(self._container, truth)
             show_verification(self._progress, verification)
@@ -139,9 +139,9 @@ class _Demo:
         await self._reached(Moment.STOPPED)
         return recording_id
 
-    async def _archived(self, recording_id: str, tell: Callable[[str], None]) -> None:
+    async def _archived(self, recording_id: str, report: Callable[[str], None]) -> None:
         begin = time.monotonic()
-        tell("waiting for the service to finish the files")
+        report("waiting for the service to finish the files")
         while (elapsed := time.monotonic() - begin) < self._options.patience:
             for moment in self._options.kill_host_at:
                 if not isinstance(moment, Moment) and elapsed >= moment:
@@ -150,26 +150,26 @@ class _Demo:
             if found is not None:
                 await self._reached(Moment.ANNOUNCED)
                 folder, manifest = found
-                tell(_state(manifest, await archive.listing(self._container, folder)))
+                report(_state(manifest, await archive.listing(self._container, folder)))
                 if any(chunk.get("archivedAt") for chunk in manifest["chunks"]):
                     await self._reached(Moment.FIRST_CHUNK)
                 if manifest["status"] == "complete":
                     return
             await asyncio.sleep(0.1)
         raise LocalProblem(
-            f"the archive was not complete after {self._options.patience:.0f} s; the logs in {self._stack.logs} tell "
+            f"the archive was not complete after {self._options.patience:.0f} s; the logs in {self._stack.logs} say "
             "why, and --patience waits longer"
         )
 
-    async def _heard(self, listener: Listener, recording_id: str, tell: Callable[[str], None]) -> None:
+    async def _announced(self, listener: Listener, recording_id: str, report: Callable[[str], None]) -> None:
         def is_ours(event: dict[str, Any]) -> bool:
             return bool(event["type"] == "Recording.Archived" and event["data"]["recordingId"] == recording_id)
 
         try:
             event = await listener.heard(is_ours, within=self._options.patience)
         except TimeoutError:
-            raise LocalProblem(f"no Recording.Archived event came; the logs in {self._stack.logs} tell why") from None
-        tell(f"{event['data']['chunks']} chunks, {event['data']['bytes'] / 1e6:.1f} MB")
+            raise LocalProblem(f"no Recording.Archived event came; the logs in {self._stack.logs} say why") from None
+        report(f"{event['data']['chunks']} chunks, {event['data']['bytes'] / 1e6:.1f} MB")
 
     async def _reached(self, moment: Moment | float) -> None:
         if moment not in self._options.kill_host_at or moment in self._killed:

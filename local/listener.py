@@ -1,4 +1,4 @@
-"""Somebody who hears the archive's own events: a webhook of the stack's topic for them."""
+"""A subscriber to the archive's own events: a webhook for the stack's topic."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Listener:
-    """What was heard, as CloudEvents in the order they came.
+    """The received events, as CloudEvents in the order of arrival.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Listener:
 
 @asynccontextmanager
 async def listening(stack: Stack, name: str = "listener") -> AsyncIterator[Listener]:
-    """Hear the archive's events while the body runs."""
+    """Receive the archive's events while the body runs."""
     listener = Listener()
     app = web.Application()
     app.router.add_route("*", "/events", listener.take)

@@ -1,4 +1,4 @@
-"""TCP ports for the parts of the local stack: free ones for tests, and a clear word when a fixed one is taken."""
+"""TCP ports for the parts of the local stack: free ones for tests, and a clear error when a fixed one is taken."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What keeps the local stack from working, said to the person at the terminal."""
+"""What prevents the local stack from working, reported at the terminal."""
 
 from __future__ import annotations
 
 
-class LocalProblem(Exception):  # noqa: N818 - it is shown to a person, who has a problem rather than an error
-    """Something the person can mend.
+class LocalProblem(Exception):  # noqa: N818 - it is a problem of the setup rather than an error of the program
+    """Something that the user can fix.
 
-    The message is one sentence that names it and its mend, and is shown without a traceback.
+    The message is one sentence with the problem and the fix, and is shown without a traceback.
     """

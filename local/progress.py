@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Shows what is being done and what has been done.
+    """Shows the steps that run and the steps that are done.
 
     Parameters
     ----------
@@ -28,13 +28,13 @@ class Progress:
     def step(self, text: str) -> Iterator[Callable[[str], None]]:
         """Show `text` while the body runs, then a tick and how long it took.
 
-        The body gets a function that shows how far it is: beside a spinner on a terminal, as a line elsewhere.
+        The body gets a function that shows its progress: beside a spinner on a terminal, as a line elsewhere.
         """
         begin = time.monotonic()
         shown = ""
         status = self.console.status(text) if self.console.is_terminal else None
 
-        def tell(state: str) -> None:
+        def report(state: str) -> None:
             nonlocal shown
             if state == shown:
                 return
@@ -47,7 +47,7 @@ class Progress:
         if status is not None:
             status.start()
         try:
-            yield tell
+            yield report
         except BaseException:
             if status is not None:
                 status.stop()

@@ -51,7 +51,7 @@ async def show(connection_string: str | None, blob_port: int, container: str, pr
                 "--connection-string"
             ) from None
     if not blobs:
-        progress.line(f"The container {container} holds nothing yet.")
+        progress.line(f"The container {container} is empty.")
         return 0
     show_tree(progress, blobs, container)
     for name, manifest in manifests.items():

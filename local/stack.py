@@ -122,7 +122,7 @@ class Stack:
     Raises
     ------
     LocalProblem
-        On start, when something the person can mend is in the way.
+        On start, if the user has to fix something first.
     """
 
     azurite: Azurite
@@ -210,7 +210,7 @@ class Stack:
 
     async def _start(self) -> None:
         options = self.options
-        # What can be known first: whoever started a second stack by mistake hears it before anything is done.
+        # First what can be checked: a second stack, started by mistake, fails before it changes anything.
         functions_host_program(options.functions_host)
         acs_port = ports.claim("127.0.0.1", options.acs_port, "the ACS emulator", "--acs-port")
         acs_second = ports.claim(

@@ -76,7 +76,7 @@ class Child:
         await self.wait()
 
     async def ready(self, answers: Callable[[], Awaitable[bool]], *, within: float, advice: str = "") -> None:
-        """Wait until `answers` says yes.
+        """Wait until `answers` returns true.
 
         Parameters
         ----------
@@ -100,10 +100,10 @@ class Child:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise LocalProblem(
-                f"{self.name} was not ready after {within:.0f} s; {self._last_words()}{advice}"
+                f"{self.name} was not ready after {within:.0f} s; {self._end_of_log()}{advice}"
             ) from None
         code = await self.wait()
-        raise LocalProblem(f"{self.name} ended with exit code {code} before it was ready; {self._last_words()}{advice}")
+        raise LocalProblem(f"{self.name} ended with exit code {code} before it was ready; {self._end_of_log()}{advice}")
 
     async def _end(self, show: Callable[[str], None] | None, forget: Callable[[Child], None]) -> int:
         if self._process.stdout is not None and show is not None:
@@ -119,18 +119,18 @@ class Child:
             elif self.running:
                 self._process.send_signal(number)
 
-    def _last_words(self) -> str:
+    def _end_of_log(self) -> str:
         lines = self.log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:] if self.log.exists() else []
         return f"the end of {self.log}:\n" + "\n".join(f"    {line}" for line in lines) if lines else f"see {self.log}"
 
 
 class Supervisor:
-    """Starts children and sees to it that none is left behind.
+    """Starts children and ends all of them.
 
     Parameters
     ----------
     label
-        Shown among the arguments of the watching process, so that `ps` tells whose it is.
+        Shown among the arguments of the watching process, so that `ps` shows to which stack it belongs.
     grace
         Seconds that children have to end by themselves when the supervisor is left.
     """
@@ -199,16 +199,16 @@ class Supervisor:
                 cwd=folder,
                 process_group=0,
             )
-        self._tell_reaper(f"+{process.pid}")
+        self._write_to_reaper(f"+{process.pid}")
         child = Child(name, process, log, show=show, forget=self._forget)
         self._children.append(child)
         return child
 
     def _forget(self, child: Child) -> None:
-        self._tell_reaper(f"-{child.pid}")
+        self._write_to_reaper(f"-{child.pid}")
         self._children.remove(child)
 
-    def _tell_reaper(self, line: str) -> None:
+    def _write_to_reaper(self, line: str) -> None:
         if self._reaper is None or self._reaper.stdin is None:
             raise RuntimeError("enter the supervisor first")
         self._reaper.stdin.write(f"{line}\n".encode())

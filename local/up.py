@@ -1,4 +1,4 @@
-"""`python -m local up`: the stack stays up, and the terminal shows what to do with it."""
+"""`python -m local up`: the stack runs, and the terminal shows commands to use it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ async def up(options: StackOptions, progress: Progress) -> int:
     int
         1, when the host ended by itself; ending the stack from outside is a cancellation.
     """
-    with progress.step("start the local stack") as tell:
-        stack = await Stack(options, progress=tell).__aenter__()
+    with progress.step("start the local stack") as report:
+        stack = await Stack(options, progress=report).__aenter__()
     try:
         call = await _first_call(stack)
         progress.console.print(instructions(stack, call), markup=False, highlight=False, soft_wrap=True)
         code = await stack.host.wait()
-        progress.line(f"The Functions host ended with exit code {code}; {stack.logs} tells more.")
+        progress.line(f"The Functions host ended with exit code {code}; see {stack.logs}.")
         return 1
     finally:
         with progress.step("stop the local stack"):

@@ -22,7 +22,7 @@ _CODECS = {"mp4": ("h264", "aac"), "mp3": ("mp3",), "wav": ("pcm_s16le",)}
 
 @dataclass(frozen=True, slots=True)
 class ChunkFinding:
-    """What was found of one chunk."""
+    """The result for one chunk."""
 
     index: int
     content: archive.BlobDigests
@@ -32,7 +32,7 @@ class ChunkFinding:
 
 @dataclass(slots=True)
 class Verification:
-    """What was found of a recording; `differences` is empty when all is as it has to be."""
+    """The result for a recording; `differences` is empty if everything is correct."""
 
     folder: str
     manifest: dict[str, Any]
@@ -41,7 +41,7 @@ class Verification:
     differences: list[str] = field(default_factory=list)
 
     def expect(self, what: str, found: object, wanted: object, source: str) -> None:
-        """Note a difference unless `found` is what `source` says."""
+        """Add a difference unless `found` is what `source` says."""
         if found != wanted:
             self.differences.append(f"{what} is {found!r}, but {source} says {wanted!r}")
 

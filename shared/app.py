@@ -1,6 +1,6 @@
-"""Puts the domain together from the settings: the one place where clients are made.
+"""The app's parts, made from the settings: the one place where clients are created.
 
-That happens at first use, and the heavy SDKs are imported only then, so that a cold start stays quick.
+Each is created at first use, and the SDKs are imported only then, so that a cold start stays fast.
 """
 
 # ruff: noqa: PLC0415 - imports wait until they are needed
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from shared.archiving.publisher import Publisher
     from shared.archiving.verification import Verification
     from shared.catalogue.listing import Listing
-    from shared.diagnostics.findings import Diagnosis
     from shared.diagnostics.health import Health
     from shared.diagnostics.probes import Surroundings
+    from shared.diagnostics.results import Diagnosis
     from shared.download.signing import Signer
     from shared.incidents.incidents import Incidents
     from shared.incidents.restoration import Restoration
@@ -58,10 +58,10 @@ if TYPE_CHECKING:
     from shared.storage.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
-"""The app's root, where function_app.py is."""
+"""The folder of function_app.py."""
 
 QUEUE = "recording-chunks"
-"""The queue between the event and the copy; holds one message a chunk."""
+"""The queue between the event and the copy; one message a chunk."""
 
 EVENT_QUEUE = "recording-events"
 """The queue between the webhook and the intake; holds one message an event, in the host's account."""
@@ -89,7 +89,7 @@ _CLIENTS = (
 
 
 class Services:
-    """The app's parts, made from its settings when first asked for."""
+    """The app's parts, created from its settings at first use."""
 
     def __init__(self, settings: Settings, policy: Policy | None = None) -> None:
         self.settings = settings
@@ -102,7 +102,7 @@ class Services:
         Raises
         ------
         SettingsError
-            Something is missing or wrong; names everything that is.
+            Settings are missing or wrong; the message names all of them.
         """
         policy, faults = _policy(environment)
         try:
@@ -115,20 +115,14 @@ class Services:
 
     @cached_property
     def intake(self) -> Intake:
-        """What takes events in."""
+        """Takes events in."""
         from shared.archiving.intake import Intake
 
         return Intake(
-            self._archive,
-            self._ledger,
-            self.incidents,
-            events=self._event_queue,
-            chunks=self._chunk_queue,
-            large=self.large_events,
-            origins=self.settings.trusted_origins,
-            retention=self._retention,
+            self._archive, self._ledger, self.incidents, events=self._event_queue, chunks=self._chunk_queue,
+            large=self.large_events, origins=self.settings.trusted_origins, retention=self._retention,
             resource_id=self.settings.resource_id,
-        )
+        )  # fmt: skip
 
     @cached_property
     def large_events(self) -> LargeEvents:
@@ -139,7 +133,7 @@ class Services:
 
     @cached_property
     def chunk_archiver(self) -> ChunkArchiver:
-        """What archives chunks."""
+        """Archives chunks."""
         from shared.archiving.chunk_archiver import ChunkArchiver
         from shared.archiving.chunk_files import ChunkFiles
         from shared.archiving.chunk_retries import ChunkRetries
@@ -150,24 +144,17 @@ class Services:
         settings = self.settings
         source = DownloadClient(self._session, self._signer, settings.trusted_origins)
         copier = Copier(block_mib=settings.block_mib, concurrency=settings.concurrency)
-        return ChunkArchiver(
-            self._archive,
-            ChunkFiles(self._archive, self._ledger, source, copier),
-            ChunkRetries(
-                self._chunk_queue, self._ledger, self.incidents, first=timedelta(seconds=settings.retry_seconds)
-            ),
-            completion=Completion(
-                self._archive,
-                self.verification,
-                source,
-                publisher=self.publisher,
-                delete_sources=settings.delete_source,
-            ),
+        files = ChunkFiles(self._archive, self._ledger, source, copier)
+        first = timedelta(seconds=settings.retry_seconds)
+        retries = ChunkRetries(self._chunk_queue, self._ledger, self.incidents, first=first)
+        completion = Completion(
+            self._archive, self.verification, source, publisher=self.publisher, delete_sources=settings.delete_source
         )
+        return ChunkArchiver(self._archive, files, retries, completion=completion)
 
     @cached_property
     def incidents(self) -> Incidents:
-        """What an operator must look at."""
+        """Keeps what an operator must look at."""
         from shared.incidents.evidence_blobs import EvidenceBlobs
         from shared.incidents.incidents import Incidents
 
@@ -176,7 +163,7 @@ class Services:
 
     @cached_property
     def publisher(self) -> Publisher | None:
-        """What publishes the archive's own events; None where no topic is set."""
+        """Publishes the archive's own events; None where no topic is set."""
         topic = self.settings.topic
         if topic is None:
             return None
@@ -186,28 +173,28 @@ class Services:
 
     @cached_property
     def verification(self) -> Verification:
-        """What reads recordings back."""
+        """Reads recordings back."""
         from shared.archiving.verification import Verification
 
         return Verification(self._archive, self._places)
 
     @cached_property
     def listing(self) -> Listing:
-        """What lists the archive."""
+        """Lists the archive."""
         from shared.catalogue.listing import Listing
 
         return Listing(self._archive, self._places)
 
     @cached_property
     def reindex(self) -> Reindex:
-        """What makes the ledger again."""
+        """Rebuilds the ledger."""
         from shared.recovery.reindex import Reindex
 
         return Reindex(self._archive, self._ledger, self._restoration, listing=self.listing, retention=self._retention)
 
     @cached_property
     def sweep(self) -> Sweep:
-        """What finds and fixes what failed or was lost."""
+        """Finds and fixes what failed or was lost."""
         from shared.recovery.silent_recordings import SilentRecordings
         from shared.recovery.sweep import Sweep
         from shared.recovery.undelivered import ChunkPoison, DeadLetterReplay, EventPoison
@@ -241,7 +228,7 @@ class Services:
 
     @cached_property
     def manual_retry(self) -> ManualRetry:
-        """What puts the work of incidents back."""
+        """Retries incidents."""
         from shared.recovery.manual_retry import ManualRetry
 
         return ManualRetry(
@@ -251,57 +238,48 @@ class Services:
 
     @cached_property
     def acs(self) -> AcsClient:
-        """What starts and stops recordings."""
-        from shared.recordings.reporting_client import ReportingClient
+        """Asks the service to start and stop recordings."""
+        from shared.recordings.acs_client import AcsClient
 
-        return ReportingClient(self._control_client, self.callbacks)
+        return AcsClient(self._control_client, self.callbacks)
 
     @cached_property
     def recordings(self) -> Recordings:
-        """What starts recordings, stops them, and knows their state."""
+        """Starts recordings, stops them, and knows their state."""
         from shared.recordings.service import Recordings
 
         return Recordings(
-            self.acs,
-            self._ledger,
-            self._claims,
-            self._archive,
-            self._places,
-            retention=self._retention,
-            require_consent=self.settings.require_consent,
-        )
+            self.acs, self._ledger, self._claims, self._archive, self._places,
+            retention=self._retention, require_consent=self.settings.require_consent,
+        )  # fmt: skip
 
     @cached_property
     def callbacks(self) -> Callbacks:
-        """What takes the service's reports of recordings' states."""
+        """Takes the service's reports of recordings' states."""
         from shared.recordings.callbacks import Callbacks
 
         return Callbacks(self._ledger, self._claims, self.settings.public_base_url)
 
     @cached_property
     def auto_record(self) -> AutoRecord:
-        """What starts recordings by itself."""
+        """Starts recordings automatically."""
         from shared.recordings.auto_record import AutoRecord
 
         return AutoRecord(
-            self._ledger,
-            self._claims,
-            self.incidents,
-            self.recordings,
-            self.policy,
+            self._ledger, self._claims, self.incidents, self.recordings, self.policy,
             resource_id=self.settings.resource_id,
-        )
+        )  # fmt: skip
 
     @cached_property
     def health(self) -> Health:
-        """What tells which dependency cannot be reached."""
+        """Reports which dependency cannot be reached."""
         from shared.diagnostics.health import Health
 
         return Health(self._archive.container, self._queue_service.get_queue_client(QUEUE), self.acs)
 
     @cached_property
     def surroundings(self) -> Surroundings:
-        """What a diagnosis tries."""
+        """Gives a diagnosis what it tries."""
         from shared.diagnostics.probes import Surroundings
 
         return Surroundings(
@@ -335,7 +313,7 @@ class Services:
         if topic is None:
             raise RuntimeError("there is no topic to publish to")
         credential = AzureKeyCredential(topic.key) if topic.key else self._credential
-        # The message that is published again on failure is more patient than an HTTP client.
+        # A message that fails is tried again for hours, so few and short tries are enough here.
         return EventGridPublisherClient(
             topic.endpoint, credential, retry_total=2, connection_timeout=5, read_timeout=10
         )
@@ -413,27 +391,22 @@ class Services:
 
         service = self.settings.service
         credential: Any = AzureKeyCredential(service.access_key) if service.access_key else self._credential
-        return CallAutomationClient(service.endpoint, credential, retry_total=0)  # Control itself tries again
+        return CallAutomationClient(service.endpoint, credential, retry_total=0)  # AcsClient itself tries again
 
     @cached_property
     def _blob_service(self) -> BlobServiceClient:
         from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
-        client: BlobServiceClient = self._storage(
-            BlobServiceClient,
-            self.settings.storage.blob_uri,
-            # The SDK would look for credentials in netrc at each request, and first wait 15 s after a failure.
-            use_env_settings=False,
-            retry_policy=ExponentialRetry(initial_backoff=1, increment_base=2),
-        )
-        return client
+        # By default the SDK looks for credentials in netrc at each request, and first waits 15 s after a failure.
+        retries = ExponentialRetry(initial_backoff=1, increment_base=2)
+        uri = self.settings.storage.blob_uri
+        return self._storage(BlobServiceClient, uri, use_env_settings=False, retry_policy=retries)
 
     @cached_property
     def _queue_service(self) -> QueueServiceClient:
         from azure.storage.queue.aio import QueueServiceClient
 
-        client: QueueServiceClient = self._storage(QueueServiceClient, self.settings.storage.queue_uri, **_SECONDS)
-        return client
+        return self._storage(QueueServiceClient, self.settings.storage.queue_uri, **_SECONDS)
 
     @cached_property
     def _host_queue_service(self) -> QueueServiceClient:
@@ -450,13 +423,15 @@ class Services:
     def _table_service(self) -> TableServiceClient:
         from azure.data.tables.aio import TableServiceClient
 
-        client: TableServiceClient = self._storage(TableServiceClient, self.settings.storage.table_uri, **_SECONDS)
-        return client
+        return self._storage(TableServiceClient, self.settings.storage.table_uri, **_SECONDS)
 
-    def _storage(self, client: Any, address: str | None, **options: Any) -> Any:
+    def _storage[C](self, client: type[C], address: str | None, **options: Any) -> C:
+        make: Any = client  # the clients of the three services share no base
         if self.settings.storage.connection_string:
-            return client.from_connection_string(self.settings.storage.connection_string, **options)
-        return client(address, credential=self._credential, **options)
+            made: C = make.from_connection_string(self.settings.storage.connection_string, **options)
+        else:
+            made = make(address, credential=self._credential, **options)
+        return made
 
     @cached_property
     def _session(self) -> aiohttp.ClientSession:
@@ -490,7 +465,7 @@ class Services:
 def _policy(environment: Mapping[str, str]) -> tuple[Policy | None, list[str]]:
     auto_record = environment.get("AUTO_RECORD", "").strip() or "off"
     if auto_record == "off":
-        return None, []
+        return None, []  # without the import, which takes time
     from shared.recordings.policy import policy_of
 
     require_consent = environment.get("REQUIRE_CONSENT", "").strip().lower() == "true"
@@ -510,7 +485,7 @@ def services() -> Services:
 
 
 async def diagnose() -> Diagnosis:
-    """Try everything the app needs; settings that are wrong are a finding too."""
+    """Try everything that the app needs; wrong settings are a result too."""
     from shared.diagnostics.checks import diagnosed, diagnosed_by
 
     try:
@@ -521,7 +496,7 @@ async def diagnose() -> Diagnosis:
 
 
 def report_settings() -> None:
-    """Say at start what is wrong with the settings; what is asked of the app then fails with the same message."""
+    """Log at start what is wrong with the settings; every request then fails with the same message."""
     try:
         services()
     except SettingsError as error:

@@ -40,7 +40,7 @@ _STYLE = """\
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What lies together: a frame with a heading. Lengths are pixels of the picture."""
+    """A group: a frame with a heading. Lengths are pixels of the picture."""
 
     heading: str
     x: int
@@ -130,7 +130,7 @@ _ARROWS = (
     Arrow("M248 405H376", (312, 382), ("range requests,", "each signed"), media=True),
     Arrow("M624 420H752", (688, 442), ("blocks,", "one commit"), media=True),
     Arrow("M752 509H624", (688, 501), ("sent again",)),
-    Arrow("M500 548V584", (512, 579), ("what needs a person",), anchor="start"),
+    Arrow("M500 548V584", (512, 579), ("incidents",), anchor="start"),
 )
 
 
@@ -146,7 +146,7 @@ def picture() -> str:
             "recording_file_status_updated, which keeps the event and sends one message a chunk to the queue "
             "recording-chunks. The queue triggers archive_chunk, which reads the media from Communication Services "
             "with signed range requests and writes it in blocks to the container recordings. A timer runs sweep, which "
-            "replays dead letters, tries again what was lost, and lists for operators what needs a person.</desc>",
+            "replays dead letters, tries again what was lost, and reports incidents to operators.</desc>",
             f"  <style>\n{_STYLE}\n  </style>",
             "  <defs>",
             '    <marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="9" markerHeight="9" '

@@ -1,4 +1,4 @@
-"""What a check has to say."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One thing to mend.
+    """One thing to fix.
 
     Attributes
     ----------
     path
-        The file to mend.
+        The file to fix.
     line
         The line in it, from 1; 0 for the whole file.
     check
         Which check found it: syntax, symbol, module, name, setting, platform, workbook, checkov.
     message
-        What is wrong and what would be right.
+        What is wrong and what is right.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""Whether the names in Bicep are the code's, and its settings everybody's."""
+"""Whether the names in Bicep are those of the code, and its settings the same everywhere."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ def check_policy(root: Path, command: Path | None = None) -> Iterator[Finding]:
     infra = root / "infra"
     command = command or find_checkov(root)
     if command is None:
-        mend = f"python -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/pip install -r {REQUIREMENTS}"
-        yield Finding(root / REQUIREMENTS, 0, "checkov", f"checkov is not installed: {mend}")
+        fix = f"python -m venv {ENVIRONMENT} && {ENVIRONMENT}/bin/pip install -r {REQUIREMENTS}"
+        yield Finding(root / REQUIREMENTS, 0, "checkov", f"checkov is not installed: {fix}")
         return
     arguments = ["--directory", str(infra), "--framework", "bicep", "--skip-download", "--compact", "--output", "json"]
     try:
@@ -43,7 +43,7 @@ def check_policy(root: Path, command: Path | None = None) -> Iterator[Finding]:
         yield Finding(infra, 0, "checkov", f"did not finish within {_TIMEOUT} s")
         return
     except ValueError:
-        yield Finding(infra, 0, "checkov", f"said nothing that can be read: {(done.stderr or done.stdout)[-300:]!r}")
+        yield Finding(infra, 0, "checkov", f"its output cannot be read: {(done.stderr or done.stdout)[-300:]!r}")
         return
     yield from read_report(infra, report)
 
@@ -53,7 +53,7 @@ def read_report(infra: Path, report: dict[str, Any]) -> Iterator[Finding]:
     results, summary = report.get("results", {}), report.get("summary", {})
     for failed in results.get("failed_checks", []):
         path, rule = infra / str(failed["file_path"]).lstrip("/"), f"{failed['check_id']} {failed['check_name']}"
-        message = f"{rule} ({failed['resource']}); mend it, or skip it in place with a reason"
+        message = f"{rule} ({failed['resource']}); fix it, or skip it in place with a reason"
         yield Finding(path, failed["file_line_range"][0], "checkov", message)
     unparsed = results.get("parsing_errors") or [""] * int(summary.get("parsing_errors", 0))
     for name in unparsed:

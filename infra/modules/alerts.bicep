@@ -9,7 +9,7 @@ param tags object
 @description('Beginning of the alerts\' names.')
 param prefix string
 
-@description('Action group that is told.')
+@description('Action group that is notified.')
 param actionGroupId string
 
 @description('Workspace that the logs are in.')
@@ -73,8 +73,8 @@ appEvents
 | where Dealt < Waiting and Announced < ago({minutes}m)
 '''
 
-// The operators' list as the log tells it: a finding is open from when it was raised, or grew louder, until it is settled,
-// by the sweep or by a person. HoursLeft is empty where nobody knows when the source expires.
+// The operators' list, read from the log: an incident is open from when it was reported, or its severity grew, until it is
+// settled, by the sweep or by a person. HoursLeft is empty if it is not known when the source expires.
 var findings = '''
 let openFindings = AppTraces
 | where TimeGenerated > ago(2d)
@@ -92,8 +92,8 @@ let openFindings = AppTraces
 | project Finding, Kind, Severity, Error, HoursLeft, Raised = TimeGenerated, Said = Message;
 '''
 
-// What needs a person, except what is lost and what may still mend itself: a chunk that waits and has much time left.
-// What became no finding, since there was nowhere to keep it, is told for an hour.
+// Open incidents, except what is lost and what may still resolve itself: a chunk that waits and has much time left.
+// A lost consent, for which no incident could be stored, is reported for an hour.
 var attentionQuery = '''
 openFindings
 | where Error != 'Expired' and not(Kind == 'waiting' and Severity == 'notice')
@@ -105,8 +105,8 @@ openFindings
     | project Finding = Event, Said = Message)
 '''
 
-// What is not archived although the service deletes it soon: findings, and chunks that are still being tried, whose hours
-// count from when their recording was first heard of. Of a call that is not recorded there is nothing to delete.
+// What is not archived although the service deletes it soon: incidents, and chunks that are still being tried, whose hours
+// count from their recording's first log line. Of a call that is not recorded there is nothing to delete.
 var deadlineQuery = '''
 let heard = appEvents | summarize Heard = min(TimeGenerated) by Recording;
 appEvents
@@ -155,7 +155,7 @@ var topicAlerts = [
   }
   {
     name: 'events-dropped'
-    description: 'Event Grid gave up on an event and could not even keep it. Find the recording by its call and archive it by hand.'
+    description: 'Event Grid gave up on an event and could not store it as a dead letter. Find the recording by its call: docs/operations.md, events-dropped.'
     severity: 0
     metric: 'DroppedEventCount'
     threshold: 0
@@ -192,7 +192,7 @@ var logAlerts = [
   }
   {
     name: 'attention-open'
-    description: 'Something needs a person: recordings attention lists it, with the reason and the hours left.'
+    description: 'There are open incidents: the command recordings attention lists them, with the reason and the hours left.'
     severity: 2
     query: '${findings}${attentionQuery}'
     every: 'PT15M'

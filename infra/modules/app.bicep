@@ -65,7 +65,7 @@ param autoRecord string
 @description('True refuses every start without the participants\' consent.')
 param requireConsent bool
 
-@description('Address at which the service can reach the app, or empty for the app\'s own where it is open to everybody.')
+@description('Address at which the service can reach the app, or empty for the app\'s own if it is open to the internet.')
 param publicBaseUrl string
 
 @description('True deletes a file at the service once it is archived and was read back whole.')
@@ -111,7 +111,7 @@ param applicationInsightsConnectionString string
 param workspaceId string
 
 var restricted = restrictNetwork || !empty(allowedAddresses)
-// The service calls back from addresses that nobody lists, so behind a firewall there is no address to give it.
+// The service calls back from addresses that are not published, so behind a firewall there is no address to give it.
 var ownBaseUrl = restricted ? '' : 'https://${site.properties.defaultHostName}'
 var eventGridRule = [
   {

@@ -23,7 +23,7 @@ param workspaceId string
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   // checkov:skip=CKV_AZURE_35:Denied when privateNetworking is true. Without a virtual network the app comes from public addresses that are not known; identities and roles decide who gets in.
   // checkov:skip=CKV_AZURE_59:As CKV_AZURE_35. Anonymous access and account keys are off in both cases.
-  // checkov:skip=CKV_AZURE_206:Host state and packages are made anew by one deployment; copies elsewhere protect nothing.
+  // checkov:skip=CKV_AZURE_206:One deployment creates host state and packages again; copies elsewhere protect nothing.
   name: name
   location: location
   tags: tags
@@ -72,7 +72,7 @@ resource blobLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: blobs
   properties: {
     workspaceId: workspaceId
-    // Deletions only: the host renews its leases every few seconds, and nobody would read that log.
+    // Deletions only: the host renews its leases every few seconds, which would only fill the log.
     logs: [
       {
         category: 'StorageDelete'

@@ -36,6 +36,10 @@ class AcsOptions:
         Name of the emulated resource in the events' topic.
     resource_hosts
         Host names besides the own address under which a client may know the resource (a container's name, say).
+    certificate, certificate_key
+        Files in PEM form; with a certificate both ports speak TLS. The key may stand in the certificate's file.
+    media_host, second_media_host
+        Host names of the two media origins in addresses, in place of `host`; clients must be led to it.
     accept_any_token
         Accept any bearer token in place of an HMAC signature.
     topic, topic_key
@@ -84,6 +88,10 @@ class AcsOptions:
     access_key: str = DEFAULT_ACCESS_KEY
     resource_name: str = "acs-emulator"
     resource_hosts: tuple[str, ...] = ()
+    certificate: Path | None = None
+    certificate_key: Path | None = None
+    media_host: str | None = None
+    second_media_host: str | None = None
     accept_any_token: bool = False
     topic: str | None = None
     topic_key: str | None = None
@@ -107,6 +115,8 @@ class AcsOptions:
     media_dir: Path = Path(".local/media")
 
     def __post_init__(self) -> None:
+        if self.certificate_key is not None and self.certificate is None:
+            raise ValueError("certificate_key needs the certificate that it belongs to: give certificate too")
         for name in ("chunk_duration", "retention"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above zero, not {getattr(self, name)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
@@ -47,7 +48,7 @@ class AcsEmulator:
     Raises
     ------
     AcsEmulatorError
-        On entering, when a port is taken.
+        On entering, when a port is taken or the certificate cannot be read.
     """
 
     def __init__(self, options: AcsOptions | None = None, *, clock: Clock | None = None) -> None:
@@ -64,12 +65,17 @@ class AcsEmulator:
     @property
     def endpoint(self) -> str:
         """Address of the resource, without a slash at its end."""
-        return f"http://{self._authority}"
+        return f"{self._scheme}://{self._authority}"
+
+    @property
+    def media_origin(self) -> str:
+        """The first media origin, which the events name; the endpoint's own where no other host is set."""
+        return self._origin(self.options.media_host, self._authority)
 
     @property
     def second_origin(self) -> str:
         """The second media origin, to which redirects lead."""
-        return f"http://{self._second_authority}"
+        return self._origin(self.options.second_media_host, self._second_authority)
 
     @property
     def connection_string(self) -> str:
@@ -107,6 +113,7 @@ class AcsEmulator:
 
     async def __aenter__(self) -> Self:
         options = self.options
+        tls = _tls(options)
         first = _listener(options.host, options.port, "--port")
         try:
             second = _listener(options.host, options.second_port, "--second-port")
@@ -115,7 +122,7 @@ class AcsEmulator:
             raise
         self._authority = _authority(options.host, first)
         self._second_authority = _authority(options.host, second)
-        self._service = RecordingService(options, self.clock, self.endpoint)
+        self._service = RecordingService(options, self.clock, self.media_origin)
         await asyncio.to_thread(self._service.forget_old_media)
         gate = Gate(self._service, self._verifier, self.log)
         objects = ObjectRoutes(self._service, gate, self.faults, self._known_hosts, lambda: self.second_origin)
@@ -136,7 +143,7 @@ class AcsEmulator:
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, handler_cancellation=True)
             await runner.setup()
             self._runners.append(runner)
-            await web.SockSite(runner, listener).start()
+            await web.SockSite(runner, listener, ssl_context=tls).start()
         return self
 
     async def __aexit__(
@@ -147,12 +154,34 @@ class AcsEmulator:
         self._runners.clear()
         await self.service.close()
 
+    @property
+    def _scheme(self) -> str:
+        return "http" if self.options.certificate is None else "https"
+
+    def _origin(self, host: str | None, authority: str) -> str:
+        port = authority.rpartition(":")[2]
+        return f"{self._scheme}://{authority if host is None else f'{host}:{port}'}"
+
     def _known_hosts(self) -> frozenset[str]:
         """Return every name by which a client may know the resource, with the port and without."""
         port = self._authority.rpartition(":")[2]
         own = self._authority.rpartition(":")[0]
         names = {own, "127.0.0.1", "localhost", *(host.lower() for host in self.options.resource_hosts)}
         return frozenset(names | {f"{name}:{port}" for name in names})
+
+
+def _tls(options: AcsOptions) -> ssl.SSLContext | None:
+    if options.certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(options.certificate, options.certificate_key)
+    except (OSError, ssl.SSLError) as exc:
+        raise AcsEmulatorError(
+            f"The ACS emulator cannot serve with the certificate {options.certificate} ({exc.strerror or exc}): "
+            "give --certificate a PEM file, and --certificate-key its key where that is in another file."
+        ) from exc
+    return context
 
 
 def _listener(host: str, port: int, option: str) -> socket.socket:

@@ -55,7 +55,7 @@ class RecordingService:
     clock
         Emulated time.
     base_url
-        The emulator's own origin, for the addresses of stored objects.
+        The first media origin, for the addresses of stored objects.
     """
 
     def __init__(self, options: AcsOptions, clock: Clock, base_url: str) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from local.supervision import Child, Supervisor
 
 ACCOUNT = "devstoreaccount1"
-# The emulator's well-known key, the same for everybody: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
+# The emulator's well-known key: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 _HERE = Path(__file__).parent

@@ -29,7 +29,7 @@ class _Settings(BaseModel):
 
 
 class EventFilter(_Settings):
-    """Which of a topic's events a subscription gets. Subjects are compared without case unless told otherwise."""
+    """Which of a topic's events a subscription gets. Subjects are compared without case by default."""
 
     included_event_types: tuple[str, ...] | None = None
     subject_begins_with: str = ""
@@ -37,7 +37,7 @@ class EventFilter(_Settings):
     is_subject_case_sensitive: bool = False
 
     def matches(self, event: AcceptedEvent) -> bool:
-        """Tell whether the event passes every part of the filter."""
+        """Return whether the event passes every part of the filter."""
         types = self.included_event_types
         if types and types != ("All",) and event.type not in types:
             return False

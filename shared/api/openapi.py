@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the models that requests are read with and answers are built from."""
+"""The OpenAPI 3.1 document, made from the models of requests and answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.core import errors
 from shared.core.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic import BaseModel
     from pydantic.json_schema import JsonSchemaMode
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from shared.api.routes import Parameter, Route, Success
 
 _INTRODUCTION = (
-    "Controls call recordings of Azure Communication Services (ACS), and tells what became of them. "
+    "Controls call recordings of Azure Communication Services (ACS), and reports their state. "
     "Errors are problem details (RFC 9457) with a stable `type`."
 )
 _TAGS = {
-    "recordings": "Start, stop, and know the state.",
-    "archive": "What is archived, and whether it is what it was.",
+    "recordings": "Start, pause, resume and stop recordings, and get their state.",
+    "archive": "List and verify archived recordings.",
     "operation": "For operators and probes.",
-    "webhooks": "Called by the service.",
+    "webhooks": "Called by Azure Communication Services.",
 }
 _KEY = "A function key of this function, or a host key."
 _SECURITY: list[dict[str, list[str]]] = [{"functionKey": []}, {"functionKeyInQuery": []}]
@@ -53,7 +53,7 @@ _EXAMPLES = {
         400, errors.ALREADY_RECORDING, "Only one recording of a given type is supported in a call."
     ),
     problems.NOTHING_TO_RETRY: errors.NothingToRetry(
-        "no event has come for this recording; once it does, the recording is archived by itself"
+        "no event has come for this recording; when one comes, the recording is archived"
     ),
     problems.UNREADABLE: errors.ManifestUnreadable("2026/11/22/eyJQ/manifest.json"),
     problems.REFUSED: errors.ServiceError(400, "8501", "Action is invalid when call is not in Established state"),
@@ -61,7 +61,7 @@ _EXAMPLES = {
     problems.PRECONDITION: errors.ServiceError(412, "PreconditionFailed", "A precondition is not met."),
     problems.KEY_REUSED: errors.IdempotencyConflict(),
     problems.TOO_MANY: errors.ServiceError(429, "TooManyRequests", "Too many requests.", retry_after=30),
-    problems.INTERNAL: errors.ArchiverError("what has happened"),
+    problems.INTERNAL: errors.ArchiverError("the cause"),
     problems.CREDENTIALS: errors.ServiceError(401, "Unauthorized", "The signature is wrong."),
     problems.SERVICE_FAILED: errors.ServiceError(500, "9999", "Internal error."),
     problems.SERVICE_UNAVAILABLE: errors.ServiceError(503, "ServiceUnreachable", "the service cannot be reached"),
@@ -70,7 +70,7 @@ _EXAMPLES = {
     ),
     problems.SETTINGS: errors.SettingsError("the settings are wrong: ACS_ENDPOINT or ACS_CONNECTION_STRING is missing"),
 }
-"""An error of each kind, shown as it would be answered."""
+"""An error of each kind, for the examples."""
 
 
 @cache
@@ -101,10 +101,7 @@ def build() -> dict[str, Any]:
                 kind.name: {"summary": kind.title, "value": problems.problem(_EXAMPLES[kind]).body}
                 for kind in problems.KINDS
             },
-            "headers": {
-                name: {"description": header.description, "required": header.required, "schema": header.schema}
-                for name, header in HEADERS.items()
-            },
+            "headers": HEADERS,
             "securitySchemes": {
                 "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key", "description": _KEY},
                 "functionKeyInQuery": {"type": "apiKey", "in": "query", "name": "code", "description": _KEY},
@@ -114,7 +111,7 @@ def build() -> dict[str, Any]:
 
 
 class _Untitled(GenerateJsonSchema):
-    """Leaves out titles that only repeat a field's name."""
+    """Leaves out titles, which only repeat a field's name."""
 
     def field_title_should_be_set(self, _: Any) -> bool:
         return False
@@ -194,15 +191,14 @@ def _success(success: Success) -> dict[str, Any]:
     return response
 
 
-def _problem(kinds: Iterable[ProblemKind]) -> dict[str, Any]:
-    found = list(kinds)
-    description = " ".join(f"`{kind.name}`: {kind.title}. {kind.meaning}" for kind in found)
-    examples = {kind.name: {"$ref": f"#/components/examples/{kind.name}"} for kind in found}
+def _problem(kinds: Sequence[ProblemKind]) -> dict[str, Any]:
+    description = " ".join(f"`{kind.name}`: {kind.title}. {kind.meaning}" for kind in kinds)
+    examples = {kind.name: {"$ref": f"#/components/examples/{kind.name}"} for kind in kinds}
     response: dict[str, Any] = {
         "description": description,
         "content": {problems.MEDIA_TYPE: {"schema": _reference(ProblemBody), "examples": examples}},
     }
-    if any(kind.status in {429, 502, 503} for kind in found):
+    if any(kind.status in {429, 502, 503} for kind in kinds):
         response["headers"] = _headers(("Retry-After",))
     return response
 

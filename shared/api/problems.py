@@ -1,4 +1,4 @@
-"""Errors as callers see them: RFC 9457 problem details."""
+"""Errors as they are answered: RFC 9457 problem details."""
 
 from __future__ import annotations
 
@@ -10,26 +10,10 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from shared.core.errors import (
-    ArchiverError,
-    BodyTooLarge,
-    ConsentRequired,
-    IdempotencyConflict,
-    IncidentNotFound,
-    InvalidRequest,
-    ManifestUnreadable,
-    NotArchived,
-    NothingToRetry,
-    RecordingNotFound,
-    ServiceError,
-    SettingsError,
-    StorageUnavailable,
-    UnknownCallback,
-    WrongState,
-)
+from shared.core import errors
+from shared.core.errors import ArchiverError, ServiceError
 
 MEDIA_TYPE = "application/problem+json"
-TYPE_PREFIX = "urn:recording-archiver:problem:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,113 +25,109 @@ class ProblemKind:
     name
         The stable end of its `type`.
     status
-        The HTTP status it is answered with.
+        The HTTP status of the answer.
     meaning
         What has happened, and what a caller can do.
+    of
+        The app's error that it answers, if there is one.
+    service
+        The statuses of the service that it answers.
     """
 
     name: str
     status: int
     title: str
     meaning: str
+    of: type[ArchiverError] | None = None
+    service: tuple[int, ...] = ()
 
     @property
     def type(self) -> str:
         """The problem's `type`."""
-        return f"{TYPE_PREFIX}{self.name}"
+        return f"urn:recording-archiver:problem:{self.name}"
 
 
-INVALID_REQUEST = ProblemKind("invalid-request", 400, "The request is wrong", "`errors` names every field at fault.")
-REFUSED = ProblemKind(
-    "refused-by-service", 400, "The service refused the operation", "`code` and `serviceMessage` are the service's own."
+_THE_SERVICES = "`code` and `serviceMessage` are the service's own."
+
+INVALID_REQUEST = ProblemKind(
+    "invalid-request", 400, "The request is wrong", "`errors` names every wrong field.", errors.InvalidRequest
 )
-CONSENT_REQUIRED = ProblemKind("consent-required", 403, "Consent is required", "Give `consent` with the start.")
+REFUSED = ProblemKind("refused-by-service", 400, "The service refused the operation", _THE_SERVICES, service=(400,))
+CONSENT_REQUIRED = ProblemKind(
+    "consent-required", 403, "Consent is required", "Give `consent` with the start.", errors.ConsentRequired
+)
 NOT_FOUND = ProblemKind(
     "recording-not-found",
     404,
     "There is no such recording or call",
-    "Neither the service nor the archive knows it. `code` and `serviceMessage` are the service's own.",
+    f"Neither the service nor the archive has it. {_THE_SERVICES}",
+    errors.RecordingNotFound,
+    (404,),
 )
-NOT_ARCHIVED = ProblemKind("not-archived", 404, "The archive has no such recording", "It may not be announced yet.")
+NOT_ARCHIVED = ProblemKind(
+    "not-archived", 404, "The archive has no such recording", "It may not be announced yet.", errors.NotArchived
+)
 NO_FINDING = ProblemKind(
-    "finding-not-found", 404, "There is no such finding", "It is not on the list; it may be settled."
+    "finding-not-found", 404, "There is no such incident", "It may be settled.", errors.IncidentNotFound
 )
-NO_CALLBACK = ProblemKind("callback-not-found", 404, "There is no such callback address", "It was never given out.")
+NO_CALLBACK = ProblemKind(
+    "callback-not-found", 404, "There is no such callback address", "The app did not make it.", errors.UnknownCallback
+)
 WRONG_STATE = ProblemKind(
-    "wrong-state",
-    409,
-    "The recording is in another state",
-    "The operation makes no sense in `state`; nothing was done.",
+    "wrong-state", 409, "The recording is in another state", "`state` names it. Nothing was done.", errors.WrongState
 )
 ALREADY_RECORDING = ProblemKind(
-    "already-recording", 409, "The call is being recorded already", "The service records a call once at a time."
+    "already-recording", 409, "The call is being recorded already", "A call has one recording at a time."
 )
 NOTHING_TO_RETRY = ProblemKind(
-    "nothing-to-retry", 409, "There is nothing to retry", "`detail` says why, and what to do instead."
+    "nothing-to-retry", 409, "There is nothing to retry", "`detail` has the reason and the fix.", errors.NothingToRetry
 )
 UNREADABLE = ProblemKind(
     "manifest-unreadable",
     409,
     "A manifest in the archive was changed",
-    "`detail` names the blob and the mend. Nothing was done.",
+    "`detail` names the blob and the fix. Nothing was done.",
+    errors.ManifestUnreadable,
 )
-CONFLICT = ProblemKind("conflict-at-service", 409, "The service reports a conflict", "`code` is the service's own.")
-PRECONDITION = ProblemKind("precondition-at-service", 412, "The service reports a failed precondition", "See `code`.")
-BODY_TOO_LARGE = ProblemKind("body-too-large", 413, "The body is too large", "`detail` names the limit.")
+CONFLICT = ProblemKind(
+    "conflict-at-service", 409, "The service reports a conflict", "`code` is the service's own.", service=(409,)
+)
+PRECONDITION = ProblemKind(
+    "precondition-at-service", 412, "The service reports a failed precondition", "See `code`.", service=(412,)
+)
+BODY_TOO_LARGE = ProblemKind(
+    "body-too-large", 413, "The body is too large", "`detail` names the limit.", errors.BodyTooLarge
+)
 KEY_REUSED = ProblemKind(
-    "idempotency-key-reused", 422, "The Idempotency-Key was used before", "Use a new key for another request."
+    "idempotency-key-reused", 422, "The Idempotency-Key was used before", "Use a new key.", errors.IdempotencyConflict
 )
 TOO_MANY = ProblemKind(
-    "too-many-requests", 429, "The service asks to slow down", "Wait for Retry-After, then try again."
+    "too-many-requests", 429, "The service throttles requests", "Wait for Retry-After, then try again.", service=(429,)
 )
-INTERNAL = ProblemKind("internal", 500, "The app failed", "A fault of the app; its log says more.")
+INTERNAL = ProblemKind("internal", 500, "The app failed", "An error in the app; its log has the cause.", ArchiverError)
 CREDENTIALS = ProblemKind(
     "service-credentials",
     502,
     "The service refuses the app's credentials",
-    "An operator has to mend ACS_ENDPOINT, its roles, or ACS_CONNECTION_STRING.",
+    "An operator has to correct ACS_ENDPOINT, its roles, or ACS_CONNECTION_STRING.",
+    service=(401, 403),
 )
-SERVICE_FAILED = ProblemKind("service-failed", 502, "The service failed", "It did so again and again; try later.")
-SERVICE_UNAVAILABLE = ProblemKind("service-unavailable", 503, "The service is not available", "Try later.")
+SERVICE_FAILED = ProblemKind("service-failed", 502, "The service failed", "It failed several times; try later.")
+SERVICE_UNAVAILABLE = ProblemKind(
+    "service-unavailable", 503, "The service is not available", "Try later.", service=(503,)
+)
 STORAGE_UNAVAILABLE = ProblemKind(
-    "storage-unavailable",
-    503,
-    "The archive's storage is not available",
-    "What was asked cannot be known now; try later.",
+    "storage-unavailable", 503, "The archive's storage is not available", "Try later.", errors.StorageUnavailable
 )
-SETTINGS = ProblemKind("settings", 503, "The app is not set up", "`detail` names every setting at fault and its mend.")
+SETTINGS = ProblemKind(
+    "settings", 503, "The app is not set up", "`detail` names every wrong setting and the fix.", errors.SettingsError
+)
 
 KINDS = tuple(value for value in list(globals().values()) if isinstance(value, ProblemKind))
 """Every kind of problem, by status."""
 
-_OF_ERRORS: tuple[tuple[type[ArchiverError], ProblemKind], ...] = (
-    (InvalidRequest, INVALID_REQUEST),
-    (BodyTooLarge, BODY_TOO_LARGE),
-    (RecordingNotFound, NOT_FOUND),
-    (NotArchived, NOT_ARCHIVED),
-    (UnknownCallback, NO_CALLBACK),
-    (IncidentNotFound, NO_FINDING),
-    (NothingToRetry, NOTHING_TO_RETRY),
-    (ConsentRequired, CONSENT_REQUIRED),
-    (WrongState, WRONG_STATE),
-    (IdempotencyConflict, KEY_REUSED),
-    (ManifestUnreadable, UNREADABLE),
-    (StorageUnavailable, STORAGE_UNAVAILABLE),
-    (SettingsError, SETTINGS),
-    (ArchiverError, INTERNAL),
-)
-
-_OF_STATUSES = {
-    400: REFUSED,
-    401: CREDENTIALS,
-    403: CREDENTIALS,
-    404: NOT_FOUND,
-    409: CONFLICT,
-    412: PRECONDITION,
-    429: TOO_MANY,
-    503: SERVICE_UNAVAILABLE,
-}
-"""What the caller can mend is passed on; what is between the app and the service becomes 502 or 503."""
+_OF_ERRORS = {kind.of: kind for kind in KINDS if kind.of is not None}
+_OF_STATUSES = {status: kind for kind in KINDS for status in kind.service}
 
 
 class _Model(BaseModel):
@@ -155,7 +135,7 @@ class _Model(BaseModel):
 
 
 class FieldFault(_Model):
-    """What is wrong with one field of the body."""
+    """A fault of one field of the body."""
 
     pointer: Annotated[str, Field(description="JSON pointer to the field, as a fragment: `#/channelAffinity/0`.")]
     detail: str
@@ -186,19 +166,19 @@ class Problem:
 
 
 def problem(error: ArchiverError) -> Problem:
-    """Return what a caller is told of an error."""
+    """Return the problem that an error is answered with."""
     kind = kind_of(error)
     retry_after = getattr(error, "retry_after", None)
     members = {"detail": str(error), **_members(error)}
     body = ProblemBody(type=kind.type, title=kind.title, status=kind.status, **members)
-    wire = body.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return Problem(kind.status, wire, {} if retry_after is None else {"Retry-After": str(math.ceil(retry_after))})
+    headers = {} if retry_after is None else {"Retry-After": str(math.ceil(retry_after))}
+    return Problem(kind.status, body.model_dump(mode="json", by_alias=True, exclude_none=True), headers)
 
 
 def kind_of(error: ArchiverError) -> ProblemKind:
-    """Return which kind of problem an error is."""
+    """Return an error's kind."""
     if not isinstance(error, ServiceError):
-        return next(kind for known, kind in _OF_ERRORS if isinstance(error, known))
+        return next(_OF_ERRORS[base] for base in type(error).__mro__ if base in _OF_ERRORS)
     if error.says_already_recording:
         return ALREADY_RECORDING
     return _OF_STATUSES.get(error.status, SERVICE_FAILED)
@@ -213,12 +193,12 @@ def _members(error: ArchiverError) -> dict[str, Any]:
                 "service_message": error.message,
                 "service_status": error.status,
             }
-        case InvalidRequest():
+        case errors.InvalidRequest():
             faults = [FieldFault(pointer=_fragment(fault.path), detail=fault.detail) for fault in error.faults]
             return {"field": error.field, "errors": faults or None}
-        case ConsentRequired():
+        case errors.ConsentRequired():
             return {"field": error.field}
-        case WrongState():
+        case errors.WrongState():
             return {"state": error.state}
         case _:
             return {}

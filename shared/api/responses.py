@@ -1,4 +1,4 @@
-"""The bodies of responses about the app itself. The OpenAPI document is made from these models."""
+"""The bodies of responses about the app itself."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ class Dependency(ResponseModel):
     """Whether something the app depends on can be reached."""
 
     status: Literal["ok", "failed"]
-    detail: Annotated[str, Field(description="What is wrong and the mend; absent where all is well.")] = ""
+    detail: Annotated[str, Field(description="What is wrong and the fix; absent where the dependency is healthy.")] = ""
 
 
 class HealthBody(ResponseModel):
-    """Whether the app can do its work."""
+    """Whether the app's dependencies can be reached."""
 
     status: Literal["ok", "failed"]
     dependencies: dict[str, Dependency]
 
 
 class CheckResultBody(ResponseModel):
-    """What one check found."""
+    """The result of one check."""
 
     check: str
     status: Literal["ok", "skipped", "warning", "failed"]
     detail: str
-    mend: Annotated[str, Field(description="What to do; absent where all is well.")] = ""
+    mend: Annotated[str, Field(description="The fix; absent where the check passed.")] = ""
 
 
 class DiagnosisBody(ResponseModel):
-    """What is wrong with the deployment; `status` is the worst of the checks'."""
+    """The results of all checks of the deployment; `status` is the worst of theirs."""
 
     status: Literal["ok", "warning", "failed"]
     checks: list[CheckResultBody]
@@ -41,7 +41,7 @@ class DiagnosisBody(ResponseModel):
 
 
 class IncidentBody(ResponseModel):
-    """Something that an operator has to look at."""
+    """An incident: something that an operator has to look at."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -53,12 +53,12 @@ class IncidentBody(ResponseModel):
 
 
 class IncidentList(ResponseModel):
-    """What an operator has to look at, the loudest first."""
+    """The incidents, the highest severity first."""
 
     findings: list[IncidentBody]
 
 
 class Settled(ResponseModel):
-    """Whether the finding was on the list."""
+    """Whether the incident was on the list."""
 
     settled: bool

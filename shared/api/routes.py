@@ -1,8 +1,8 @@
-"""The HTTP API, route by route: what each takes, and every answer it can give."""
+"""The routes of the HTTP API: parameters, bodies, and all answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.api import problems
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A part of the request beside its body; `where` is `path`, `query` or `header`."""
+    """A parameter of a request; `where` is `path`, `query` or `header`."""
 
     name: str
     where: str
@@ -37,18 +37,16 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """An answer to a request that could be fulfilled.
+    """An answer to a successful request.
 
     Attributes
     ----------
-    body
-        None where there is none.
     sparse
-        Whether members that say nothing are left out of the body.
+        Whether empty members are left out of the body.
     headers
-        Names of headers that are in `HEADERS`.
+        Names in `HEADERS`.
     links
-        Functions that take what is answered as their recordingId.
+        Functions that take the body's recordingId.
     """
 
     status: int
@@ -77,19 +75,15 @@ class Route:
     anonymous: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """A header of an answer."""
-
-    description: str
-    schema: dict[str, Any] = field(default_factory=dict)
-    required: bool = False
-
-
-HEADERS = {
-    "Location": Header("The recording.", {"type": "string", "format": "uri-reference"}, required=True),
-    "Retry-After": Header("Seconds after which it pays to ask again.", {"type": "integer", "minimum": 0}),
+HEADERS: dict[str, dict[str, Any]] = {
+    "Location": {
+        "description": "The recording.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "Retry-After": {"description": "Seconds until the next request.", "schema": {"type": "integer", "minimum": 0}},
 }
+"""Headers of answers, as the OpenAPI document has them."""
 
 _ID = "eyJQbGF0Zm9ybUVuZHBvaW50SWQiOiI3YjFjIn0"
 _RECORDING = Parameter(
@@ -98,8 +92,8 @@ _RECORDING = Parameter(
 _IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     "header",
-    "Makes repeating the request safe: for 48 hours the same key with the same body gives the first recording and the "
-    "first answer, also while the first request is under way.",
+    "Makes it safe to repeat the request: for 48 hours the same key with the same body gives the first recording and "
+    "the first answer, also while the first request is being handled.",
     {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY}$"},
     "8e03978e-40d5-43e8-bc93-6894a57f9324",
 )
@@ -121,12 +115,12 @@ _CLOUD_EVENTS = {
 _DAY = {"type": "string", "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$"}
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": limits.LARGEST_PAGE}
 _PAGING = (
-    Parameter("since", "query", "The first day of interest.", _DAY, "2026-11-22"),
-    Parameter("cursor", "query", "Of the answer before.", {"type": "string"}),
-    Parameter("limit", "query", "Most recordings at once.", _LIMIT, str(limits.PAGE)),
+    Parameter("since", "query", "The first day.", _DAY, "2026-11-22"),
+    Parameter("cursor", "query", "From the previous answer.", {"type": "string"}),
+    Parameter("limit", "query", "Most recordings on a page.", _LIMIT, str(limits.PAGE)),
 )
 
-_FINDING = Parameter("id", "path", "The finding's `id`.", {"type": "string"}, "chunk.eyJQ.0-eus-d12-801b")
+_INCIDENT = Parameter("id", "path", "The incident's `id`.", {"type": "string"}, "chunk.eyJQ.0-eus-d12-801b")
 
 _EVERYWHERE = (problems.INTERNAL, problems.SETTINGS)
 _STORAGE = (*_EVERYWHERE, problems.STORAGE_UNAVAILABLE)
@@ -151,10 +145,8 @@ _SHOWN = responses.RecordingBody(
     duration_ms=1_740_000,
     options={"serverCallId": "aHR0cHM6Ly9jb252LXVzZWEtMDguY29udi5za3lwZS5jb20", "recordingContentType": "audioVideo"},
     transitions=[
-        responses.TransitionBody(operation=Operation.START, at="2026-11-22T09:15:00.000000Z", by="function key"),
-        responses.TransitionBody(operation=Operation.PAUSE, at="2026-11-22T09:20:00.000000Z", by="function key"),
-        responses.TransitionBody(operation=Operation.RESUME, at="2026-11-22T09:21:00.000000Z", by="function key"),
-        responses.TransitionBody(operation=Operation.STOP, at="2026-11-22T09:45:00.000000Z", by="function key"),
+        responses.TransitionBody(operation=operation, at=f"2026-11-22T09:{minute}:00.000000Z", by="function key")
+        for operation, minute in zip(list(Operation)[:4], (15, 20, 21, 45), strict=True)
     ],
     pauses=[responses.Pause(begin="2026-11-22T09:20:00.000000Z", end="2026-11-22T09:21:00.000000Z")],
     prefix=f"2026/11/22/{_ID}",
@@ -172,7 +164,8 @@ _SHOWN = responses.RecordingBody(
 )
 
 
-def _operation(operation: Operation, summary: str, example: responses.Accepted) -> Route:
+def _operation(operation: Operation, summary: str, state: State) -> Route:
+    example = responses.Accepted(recording_id=_ID, state=state).as_json()
     states = ", ".join(f"`{state}`" for state in State if state in ALLOWED[operation])
     return Route(
         function=f"{operation}_recording",
@@ -180,16 +173,10 @@ def _operation(operation: Operation, summary: str, example: responses.Accepted) 
         path=f"/api/recordings/{{recordingId}}/{operation}",
         tag="recordings",
         summary=summary,
-        description=f"Makes sense in {states}; in every other state it is refused with 409, and nothing is done.",
+        description=f"Possible in {states}; in every other state it is refused with 409, and nothing is done.",
         parameters=(_RECORDING,),
         successes=(
-            Success(
-                202,
-                "The service has accepted it.",
-                responses.Accepted,
-                headers=("Retry-After",),
-                example=example.as_json(),
-            ),
+            Success(202, "The service has accepted it.", responses.Accepted, headers=("Retry-After",), example=example),
         ),
         problems=(problems.WRONG_STATE, *_REFUSALS, *_SERVICE, *_STORAGE),
     )
@@ -202,7 +189,7 @@ ROUTES = (
         path="/api/recordings",
         tag="recordings",
         summary="Start recording a call",
-        description="The names are those of the ACS API. The service records a call once at a time. "
+        description="The names are those of the ACS API. The service makes one recording of a call at a time. "
         "With `REQUIRE_CONSENT` a start without `consent` is refused.",
         parameters=(_IDEMPOTENCY_KEY,),
         request=StartRecording,
@@ -233,32 +220,24 @@ ROUTES = (
         method="get",
         path="/api/recordings/{recordingId}",
         tag="recordings",
-        summary="Say what state a recording is in",
-        description="Judged from what this app did, what the service says, and what is archived; while the recording "
-        "runs and ever after. Recordings that were started elsewhere show what the service and the archive know.",
+        summary="Get a recording's state",
+        description="From this app's own operations, the service's answers and the archive, during the recording and "
+        "after it. For a recording that another client started, only the service and the archive are used.",
         parameters=(_RECORDING,),
         successes=(
-            Success(
-                200,
-                "All that is known.",
-                responses.RecordingBody,
-                headers=("Retry-After",),
-                example=_SHOWN.as_json(),
-            ),
+            Success(200, "The recording.", responses.RecordingBody, headers=("Retry-After",), example=_SHOWN.as_json()),
         ),
         problems=(*_REFUSALS, *_SERVICE, *_STORAGE),
     ),
-    _operation(Operation.PAUSE, "Pause a recording", responses.Accepted(recording_id=_ID, state=State.PAUSED)),
-    _operation(
-        Operation.RESUME, "Resume a paused recording", responses.Accepted(recording_id=_ID, state=State.STARTING)
-    ),
-    _operation(Operation.STOP, "Stop a recording for good", responses.Accepted(recording_id=_ID, state=State.STOPPING)),
+    _operation(Operation.PAUSE, "Pause a recording", State.PAUSED),
+    _operation(Operation.RESUME, "Resume a paused recording", State.STARTING),
+    _operation(Operation.STOP, "End a recording", State.STOPPING),
     Route(
         function="verify_recording",
         method="post",
         path="/api/recordings/{recordingId}/verify",
         tag="archive",
-        summary="Read an archived recording back and compare it with its manifest",
+        summary="Read an archived recording and compare it with its manifest",
         description="Long recordings take several requests: the next one begins at chunk `next`.",
         parameters=(
             Parameter(
@@ -266,7 +245,7 @@ ROUTES = (
             ),
             Parameter("chunk", "query", "The chunk to begin with.", {"type": "string", "pattern": "^[0-9]{0,6}$"}, "0"),
         ),
-        successes=(Success(200, "What was found.", VerificationReport),),
+        successes=(Success(200, "The result.", VerificationReport),),
         problems=(problems.INVALID_REQUEST, problems.NOT_ARCHIVED, *_STORAGE),
     ),
     Route(
@@ -274,7 +253,7 @@ ROUTES = (
         method="get",
         path="/api/archive",
         tag="archive",
-        summary="List the recordings that the archive holds",
+        summary="List the recordings in the archive",
         description="By day and name, a page at a time.",
         parameters=_PAGING,
         successes=(Success(200, "A page.", ArchiveListing),),
@@ -285,11 +264,11 @@ ROUTES = (
         method="post",
         path="/api/reindex",
         tag="operation",
-        summary="Make the ledger again from the archive",
-        description="A page at a time: repeat it with the `cursor` of the answer and the same `since` until there is "
-        "none. Puts back what the blobs know, and changes nothing that is known. `recordings reindex` does this.",
+        summary="Rebuild the ledger from the archive",
+        description="A page at a time: repeat it with the answer's `cursor` and the same `since` until there is no "
+        "cursor. Adds what the ledger lacks, and changes nothing else. `recordings reindex` does this.",
         parameters=_PAGING,
-        successes=(Success(200, "What was done.", ReindexReport),),
+        successes=(Success(200, "The page's result.", ReindexReport),),
         problems=(problems.INVALID_REQUEST, *_STORAGE),
     ),
     Route(
@@ -297,9 +276,9 @@ ROUTES = (
         method="get",
         path="/api/attention",
         tag="operation",
-        summary="List what an operator has to look at",
-        description="The loudest first, and of those the one whose source expires first.",
-        successes=(Success(200, "The findings.", api_responses.IncidentList, sparse=True),),
+        summary="List the incidents",
+        description="By severity, the highest first, and of the same severity the one whose source expires first.",
+        successes=(Success(200, "The incidents.", api_responses.IncidentList, sparse=True),),
         problems=_STORAGE,
     ),
     Route(
@@ -307,10 +286,10 @@ ROUTES = (
         method="delete",
         path="/api/attention/{id}",
         tag="operation",
-        summary="Take a finding off the list",
-        description="The evidence in the archive stays. No sweep brings it back, unless it happens once more or for "
-        "another reason. Safe to repeat.",
-        parameters=(_FINDING,),
+        summary="Settle an incident",
+        description="It leaves the list; the evidence in the archive stays. It comes back only if it happens again, or "
+        "for another reason. Safe to repeat.",
+        parameters=(_INCIDENT,),
         successes=(Success(200, "Whether it was on the list.", api_responses.Settled),),
         problems=_STORAGE,
     ),
@@ -319,12 +298,12 @@ ROUTES = (
         method="post",
         path="/api/attention/{id}/retry",
         tag="operation",
-        summary="Put the work of a finding back",
-        description="For when its cause is mended: a refused event is taken in again, a chunk that was given up is "
-        "tried as if for the first time, the kept events of a recording are announced again. The finding goes once the "
-        "archive has the chunks. Safe to repeat.",
-        parameters=(_FINDING,),
-        successes=(Success(202, "What was put back.", Retried),),
+        summary="Queue the work of an incident again",
+        description="For use after its cause is fixed: a refused event is read again, a chunk that was given up is "
+        "tried from the beginning, a recording's kept events are read again. The incident is resolved when the archive "
+        "has the chunks. Safe to repeat.",
+        parameters=(_INCIDENT,),
+        successes=(Success(202, "What was queued again.", Retried),),
         problems=(problems.NO_FINDING, problems.NOTHING_TO_RETRY, problems.UNREADABLE, *_SERVICE, *_STORAGE),
     ),
     Route(
@@ -332,11 +311,11 @@ ROUTES = (
         method="get",
         path="/api/health",
         tag="operation",
-        summary="Say which dependency cannot be reached",
-        description="For probes, which bring no key. What it says is up to 5 s old. Names no account and no secret.",
+        summary="Report which dependency cannot be reached",
+        description="For probes, without a key. The answer is up to 5 s old. It names no account and no secret.",
         successes=(
             Success(200, "All can be reached.", api_responses.HealthBody, sparse=True),
-            Success(503, "Some cannot be reached; `detail` names the mend.", api_responses.HealthBody, sparse=True),
+            Success(503, "Some cannot be reached; `detail` names the fix.", api_responses.HealthBody, sparse=True),
         ),
         problems=_EVERYWHERE,
         anonymous=True,
@@ -346,9 +325,9 @@ ROUTES = (
         method="get",
         path="/api/diagnostics",
         tag="operation",
-        summary="Try everything the app needs",
-        description="What `recordings doctor` shows, as seen by the app.",
-        successes=(Success(200, "What was found.", api_responses.DiagnosisBody, sparse=True),),
+        summary="Check everything that the app needs",
+        description="The checks of `recordings doctor`, made by the app.",
+        successes=(Success(200, "The results.", api_responses.DiagnosisBody, sparse=True),),
         problems=_EVERYWHERE,
     ),
     Route(
@@ -356,15 +335,15 @@ ROUTES = (
         method="post",
         path="/api/callbacks/{reference}/{token}",
         tag="webhooks",
-        summary="Take a recording's state from the service",
-        description="The service's webhook (CloudEvents). The address is made for each recording; its token, which "
-        "cannot be guessed, takes the place of a key.",
+        summary="Receive a recording's state from the service",
+        description="The service's webhook (CloudEvents). Each recording has its own address, with a random token in "
+        "place of a key.",
         parameters=(
-            Parameter("reference", "path", "Names the address.", {"type": "string", "minLength": 1}),
-            Parameter("token", "path", "Opens it.", {"type": "string", "minLength": 1}),
+            Parameter("reference", "path", "The address's name.", {"type": "string", "minLength": 1}),
+            Parameter("token", "path", "The address's secret.", {"type": "string", "minLength": 1}),
         ),
         request=_CLOUD_EVENTS,
-        successes=(Success(200, "It is noted, also when it was before.", None),),
+        successes=(Success(200, "It is stored, or was stored before.", None),),
         problems=(problems.INVALID_REQUEST, problems.NO_CALLBACK, problems.BODY_TOO_LARGE, *_STORAGE),
         anonymous=True,
     ),
@@ -374,11 +353,10 @@ ROUTES = (
         path="/api/openapi.json",
         tag="operation",
         summary="This document",
-        description="Needs no key: it holds nothing that the project's public documentation does not, and tools fetch "
-        "it without one.",
+        description="Needs no key: its content is public in the project's documentation.",
         successes=(Success(200, "The OpenAPI 3.1 document.", None),),
         problems=(problems.INTERNAL,),
         anonymous=True,
     ),
 )
-"""Every HTTP route of the app; a test compares this with the functions."""
+"""Every HTTP route of the app."""

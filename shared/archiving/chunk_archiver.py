@@ -1,14 +1,13 @@
-"""The archive: brings the chunks that events announced into the container.
+"""Archiving of announced chunks.
 
-`ChunkArchiver.take` handles one queue message: it copies the chunk's media and metadata, then notes in the manifest
-what arrived. It can be repeated, run twice at once, or be cut off anywhere, and ends in the same archive.
+`ChunkArchiver.take` handles one queue message: it copies the chunk's media and metadata, then writes the result to the
+manifest. It can be repeated, run twice concurrently, or be interrupted anywhere; the archive ends the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.core import blob_names, log, telemetry
@@ -23,14 +22,13 @@ from shared.core.errors import (
     StorageUnavailable,
     TopicUnavailable,
 )
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.events.chunk_message import ChunkMessage
 from shared.events.metadata_file import parse_metadata
-from shared.storage.manifest import ArchivedChunk, Manifest, MetadataFile
+from shared.storage.manifest import ArchivedChunk, ArchivedMetadata, Manifest
 from shared.storage.manifests import NO_MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from shared.archiving.chunk_files import ChunkFiles
@@ -41,21 +39,7 @@ if TYPE_CHECKING:
 
 
 class ChunkArchiver:
-    """Brings recordings into the container.
-
-    Parameters
-    ----------
-    archive
-        What is archived.
-    files
-        Copies a chunk's files.
-    retries
-        Decides what follows a failed try.
-    completion
-        Does what follows once a chunk is archived; nothing by default.
-    now
-        The time, in UTC.
-    """
+    """Archives chunks; `completion` follows once a chunk is archived, and None does nothing then."""
 
     def __init__(
         self,
@@ -64,7 +48,7 @@ class ChunkArchiver:
         retries: ChunkRetries,
         *,
         completion: Completion | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._archive = archive
         self._files = files
@@ -75,13 +59,13 @@ class ChunkArchiver:
     async def take(self, body: str) -> None:
         """Archive the chunk of one queue message.
 
-        A failed try is followed by another, later, until the source has expired. What no retry can mend is kept under
-        `attention/` with the reason. Either way the message counts as done.
+        A failed try is repeated later, until the source has expired. A chunk that no retry can archive becomes an
+        incident. Either way the message is done.
 
         Raises
         ------
         StorageUnavailable
-            Not even the next try could be put into the queue; the message should come again.
+            The next try could not be put into the queue; the platform delivers the message again.
         """
         with storage_errors_translated():
             await self._take(body)
@@ -99,12 +83,11 @@ class ChunkArchiver:
                 with storage_errors_translated(), _traced(message):
                     await self._archive_chunk(message)
             except Retryable as error:
-                # What is archived already does not expire, and the archive's own services come back.
+                # What is archived does not expire, and an outage of the archive's own services ends.
                 ours = isinstance(error, StorageUnavailable | TopicUnavailable | ManifestUnreadable)
                 if self._now() >= message.expires_at and not ours:
-                    await self._retries.give_up(
-                        message, Expired(f"the service has deleted the file; last it said: {error}")
-                    )
+                    expired = Expired(f"the service has deleted the file; the last error: {error}")
+                    await self._retries.give_up(message, expired)
                 else:
                     await self._retries.try_again(message, error)
             except (Permanent, Expired) as error:
@@ -117,7 +100,7 @@ class ChunkArchiver:
         known = seen.manifest or Manifest()
         if known.holds(chunk):
             log.info("chunk.already_archived")
-            await self._follow(message, known)
+            await self._complete(message, known)
             return
         if known.conflicts(chunk):
             raise ArchiveConflict(f"another document is announced as chunk {chunk.index} of this recording")
@@ -136,7 +119,7 @@ class ChunkArchiver:
             duration_ms=described.duration_ms,
             archived_at=iso_time(self._now()),
             content=content,
-            metadata=MetadataFile(
+            metadata=ArchivedMetadata(
                 blob=blob_names.metadata_blob(prefix, chunk.index),
                 size=len(metadata),
                 sha256=hashlib.sha256(metadata).hexdigest(),
@@ -151,16 +134,16 @@ class ChunkArchiver:
             time_left=message.expires_at - self._now(),
             format=content.blob.rpartition(".")[2],
         )
-        await self._follow(message, manifest)
+        await self._complete(message, manifest)
 
     async def _read_manifest(self, prefix: str) -> tuple[ManifestVersion, ManifestUnreadable | None]:
-        """Return the manifest, or why it cannot be read: the files cannot be had again, and are copied all the same."""
+        """Return the manifest, or why it cannot be read: the files are copied all the same, before they expire."""
         try:
             return await self._archive.manifests.read(prefix), None
         except ManifestUnreadable as error:
             return NO_MANIFEST, error
 
-    async def _follow(self, message: ChunkMessage, manifest: Manifest) -> None:
+    async def _complete(self, message: ChunkMessage, manifest: Manifest) -> None:
         if self._completion is not None:
             await self._completion.follow(message, manifest)
 

@@ -1,4 +1,4 @@
-"""A chunk's two files brought into the archive: from the service, or found there where a try before put them."""
+"""A chunk's two files: copied from the service, or found in the archive where an earlier try put them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from shared.core.errors import CopyError, SourceNotReady
 from shared.core.limits import LARGEST_METADATA
 from shared.core.media_formats import Format
 from shared.events.metadata_file import parse_metadata
-from shared.storage.archived_files import recall
 from shared.storage.ledger import best_effort
-from shared.storage.manifest import MediaFile
+from shared.storage.manifest import ArchivedMedia
+from shared.storage.readback import recall
 
 if TYPE_CHECKING:
     from shared.download.client import DownloadClient
@@ -24,21 +24,11 @@ if TYPE_CHECKING:
     from shared.upload.copier import Copier
 
 COPY_TIME = timedelta(minutes=25)
-"""How long one invocation copies before it hands the rest on; host.json's functionTimeout is 5 minutes more."""
+"""How long one invocation copies before the next one continues; host.json's functionTimeout is 5 minutes more."""
 
 
 class ChunkFiles:
-    """Copies chunks' files.
-
-    Parameters
-    ----------
-    archive
-        Where they are copied to.
-    ledger
-        Takes how far a copy is.
-    source, copier
-        Where files are read from, and what moves them.
-    """
+    """Copies chunks' files from `source` into the archive, and notes the progress in the ledger."""
 
     def __init__(self, archive: Archive, ledger: Ledger, source: DownloadClient, copier: Copier) -> None:
         self._archive = archive
@@ -46,13 +36,13 @@ class ChunkFiles:
         self._source = source
         self._copier = copier
 
-    async def recall(self, message: ChunkMessage) -> tuple[MediaFile, bytes] | None:
-        """Return what a try before put into the archive: the media, and the metadata's bytes; None unless both."""
+    async def recall(self, message: ChunkMessage) -> tuple[ArchivedMedia, bytes] | None:
+        """Return what an earlier try archived: the media, and the metadata's bytes; None unless both are there."""
         return await recall(self._archive.container, message)
 
-    async def fetch(self, message: ChunkMessage) -> tuple[MediaFile, bytes]:
-        """Copy a chunk's files into the archive, and return what the media became, and the metadata."""
-        # The media is what cannot be had again, so it is copied even while the metadata file fails.
+    async def fetch(self, message: ChunkMessage) -> tuple[ArchivedMedia, bytes]:
+        """Copy a chunk's files into the archive; return the archived media and the metadata's bytes."""
+        # The media expires, so it is copied even while the metadata file fails.
         metadata = await self._read_metadata(message.chunk)
         content = await self._copy_content(message)
         if isinstance(metadata, CopyError):
@@ -71,7 +61,7 @@ class ChunkFiles:
             return error
         return content
 
-    async def _copy_content(self, message: ChunkMessage) -> MediaFile:
+    async def _copy_content(self, message: ChunkMessage) -> ArchivedMedia:
         announced = Format(message.format) if message.format in set(Format) else None
         progress = _Progress(self._ledger, message)
         location = message.chunk.content_location
@@ -86,11 +76,11 @@ class ChunkFiles:
                     progress=progress,
                     deadline=asyncio.get_running_loop().time() + COPY_TIME.total_seconds(),
                 )
-        return MediaFile(blob=name, size=copied.size, md5=copied.md5, sha256=copied.sha256)
+        return ArchivedMedia(blob=name, size=copied.size, md5=copied.md5, sha256=copied.sha256)
 
 
 class _Progress:
-    """Tells the log and the ledger how far a copy is; one write at a time, and the copy never waits for it."""
+    """Writes a copy's progress to log and ledger; one write at a time, and the copy never waits for it."""
 
     def __init__(self, ledger: Ledger, message: ChunkMessage) -> None:
         self._ledger = ledger

@@ -1,20 +1,19 @@
-"""What becomes of a chunk's message after a failed try: another try, later, or an incident."""
+"""What follows a failed try to archive a chunk: another try, later, or an incident."""
 
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import blob_names, log
 from shared.core.errors import Handover
 from shared.core.retry_policy import delay_after
+from shared.core.times import Now, utc_now
 from shared.incidents.incidents import chunk_incident, message_incident
 from shared.storage.ledger import best_effort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from shared.core.errors import CopyError, InvalidEvent, Retryable
     from shared.events.chunk_message import ChunkMessage
     from shared.incidents.incidents import Incidents
@@ -23,21 +22,7 @@ if TYPE_CHECKING:
 
 
 class ChunkRetries:
-    """Decides what follows a failed try.
-
-    Parameters
-    ----------
-    queue
-        Takes the tries that are to come.
-    ledger
-        Takes how a chunk's tries ended.
-    incidents
-        Gets what cannot be archived.
-    first
-        How long to wait after a chunk's first failed try.
-    now
-        The time, in UTC.
-    """
+    """Decides what follows a failed try; `first` is the delay after a chunk's first one."""
 
     def __init__(
         self,
@@ -46,7 +31,7 @@ class ChunkRetries:
         incidents: Incidents,
         *,
         first: timedelta = timedelta(seconds=15),
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._queue = queue
         self._ledger = ledger
@@ -55,7 +40,7 @@ class ChunkRetries:
         self._now = now
 
     async def try_again(self, message: ChunkMessage, error: Retryable) -> None:
-        """Send the message once more, to show up when the next try is due."""
+        """Send the message again, visible when the next try is due."""
         if isinstance(error, Handover):
             log.info("chunk.handed_over", reason=str(error))
             await self._send(message, timedelta())
@@ -65,17 +50,12 @@ class ChunkRetries:
             tries,
             first=self._first,
             retry_after=error.retry_after,
-            # Once it is over only our own services are waited for, and no deadline presses any more.
+            # After the deadline only the archive's own services are waited for, so nothing is urgent.
             time_left=time_left if time_left > timedelta() else timedelta.max,
             random=random.random,
         )
-        log.warning(
-            "chunk.postponed",
-            tries=tries,
-            seconds=round(delay.total_seconds()),
-            error=type(error).__name__,
-            reason=str(error),
-        )
+        seconds = round(delay.total_seconds())
+        log.warning("chunk.postponed", tries=tries, seconds=seconds, error=type(error).__name__, reason=str(error))
         await self._send(message.model_copy(update={"tries": tries}), delay)
         name = blob_names.ledger_name(message.recording_id, message.prefix)
         next_try = self._now() + delay
@@ -85,7 +65,7 @@ class ChunkRetries:
         await self._queue.send(message.model_copy(update={"due_at": self._now() + delay}).to_json(), delay)
 
     async def refuse(self, body: str, error: InvalidEvent) -> None:
-        """Keep a message that cannot be read for an operator."""
+        """Report a message that cannot be read."""
         log.error("message.refused", reason=str(error))
         await self._incidents.report(message_incident(body, error))
 

@@ -8,14 +8,14 @@ app's own storage never ends the tries: the message is then sent again, to show 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core import blob_names, limits, log, telemetry
 from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidEvent, ManifestUnreadable, StorageUnavailable, UntrustedOrigin
 from shared.core.retry_policy import event_delay
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.events.chunk_message import ChunkMessage
 from shared.events.event_message import EventMessage
 from shared.events.recording_files import check_event, parse_recording_files
@@ -27,7 +27,8 @@ from shared.storage.manifest import Manifest
 from shared.storage.manifests import NO_MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+    from datetime import datetime
 
     from shared.core.errors import ArchiverError
     from shared.core.trusted_origins import TrustedOrigins
@@ -45,22 +46,16 @@ class Intake:
 
     Parameters
     ----------
-    archive, ledger
-        What is archived, and what is known of it.
-    incidents
-        Gets what cannot be archived.
     origins
         Where files may be read from.
     retention
         How long the service keeps files.
     resource_id
-        Azure id of the resource whose events are taken; None takes everybody's.
+        Azure id of the resource whose events are taken; None takes those of every resource.
     events, chunks
         The queue that events come from and go back to, and the one that chunks go to.
     large
         Has the events that are too large for a message.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -75,7 +70,7 @@ class Intake:
         origins: TrustedOrigins,
         retention: timedelta,
         resource_id: str | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._archive = archive
         self._ledger = ledger
@@ -130,7 +125,7 @@ class Intake:
     ) -> list[str]:
         """Note what an event announces, and return a message for each chunk that is not archived yet.
 
-        An event, or a chunk of one, that cannot be archived is kept under `attention/` with the reason.
+        An event, or a chunk of one, that cannot be archived becomes an incident.
 
         Parameters
         ----------
@@ -146,7 +141,7 @@ class Intake:
         Raises
         ------
         StorageUnavailable
-            Nothing is lost as long as the event comes again.
+            Event Grid delivers the event again, so nothing is lost.
         """
         with storage_errors_translated(), telemetry.span("recording.announce", parent=parent):
             return await self._announce(event, received_at or self._now(), cut=cut)
@@ -174,7 +169,7 @@ class Intake:
                     prefix, lambda known: known.announced(files, consent), NO_MANIFEST if is_new else None
                 )
             except ManifestUnreadable as error:
-                # The files cannot be had again, and do not wait for an operator.
+                # The files expire, so they are archived before an operator fixes the manifest.
                 await self._incidents.report(manifest_incident(prefix, error))
                 manifest = Manifest()
             messages = [self._message(prefix, files, chunk) for chunk in chunks if not manifest.holds(chunk)]
@@ -182,34 +177,29 @@ class Intake:
             return [message.to_json() for message in messages]
 
     async def _consent(self, files: RecordingFiles, prefix: str) -> ConsentFile | None:
-        """Note in the ledger where the recording lies, then look there for the consent that came with its start.
+        """Write the recording's place to the ledger, then read the consent of its start there.
 
-        In this order, so that a start that is noted only now either is seen here, or sees the place (`shared.consent`).
+        In this order, so that a start that is written at the same time either is read here, or reads the place
+        (`shared.storage.consent`).
         """
         name = blob_names.ledger_name(files.recording_id, prefix)
-        await best_effort(
-            self._ledger.learn(
-                name,
-                recordingId=files.recording_id,
-                prefix=prefix,
-                expiresAt=iso_time(files.event_time + self._retention),
-            )
-        )
+        expires_at = iso_time(files.event_time + self._retention)
+        await best_effort(self._ledger.learn(name, recordingId=files.recording_id, prefix=prefix, expiresAt=expires_at))
         facts = await best_effort(self._ledger.read(name))
         if facts is None:
             await self._report_unread(files, prefix)
             return None
-        told = facts.text("consent")
-        return await keep_consent(self._archive, prefix, told) if told is not None else None
+        consent = facts.text("consent")
+        return await keep_consent(self._archive, prefix, consent) if consent is not None else None
 
     async def _report_unread(self, files: RecordingFiles, prefix: str) -> None:
-        """Report that nobody can say whether there is a consent: the media goes on, and must not lose it unnoticed."""
+        """Report that a consent may be missing; the media is archived without waiting for the ledger."""
         await self._incidents.report(
             Incident(
                 kind=IncidentKind.CONSENT,
                 identifier=files.recording_id or prefix,
                 reason="the ledger could not be read, so a consent that came with the start is not archived: "
-                "deliver the event again when the ledger is back",
+                "retry this incident when the ledger is available again",
                 recording_id=files.recording_id,
                 prefix=prefix,
                 evidence={"eventId": files.event_id},
@@ -218,10 +208,9 @@ class Intake:
 
     def _untrusted(self, chunk: Chunk) -> UntrustedOrigin | None:
         try:
-            self._origins.check(chunk.content_location)
-            self._origins.check(chunk.metadata_location)
-            if chunk.delete_location is not None:
-                self._origins.check(chunk.delete_location)
+            for location in (chunk.content_location, chunk.metadata_location, chunk.delete_location):
+                if location is not None:
+                    self._origins.check(location)
         except UntrustedOrigin as error:
             return error
         return None
@@ -241,7 +230,7 @@ class Intake:
     async def _refuse(
         self, event: Mapping[str, Any], error: ArchiverError, documents: list[str] | None = None, *, cut: bool = False
     ) -> None:
-        """Keep an event that cannot be archived; `documents` are the chunks at fault where the rest goes on."""
+        """Report an event that cannot be archived, or only those of its `documents`."""
         identifier, kept = limits.identifier_of(event), limits.evidence_of(event)
         log.error("event.refused", eventId=identifier, documents=len(documents or ()) or None, reason=str(error))
         await self._incidents.report(

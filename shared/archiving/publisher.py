@@ -1,7 +1,7 @@
-"""The archive's own events: a recording is archived whole; something needs a person.
+"""The archive's own events: a recording is completely archived; an incident needs an operator.
 
-They are CloudEvents on an Event Grid topic of the owner's, and come at least once: what is published again after a
-crash has the same id, so whoever takes them can tell. docs/events.md describes them.
+They are CloudEvents on an Event Grid topic of the owner's, delivered at least once: an event that is published again
+after a crash has the same id, so subscribers can recognise it. docs/events.md describes them.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class Publisher:
         self._source = source
 
     async def archived(self, prefix: str, manifest: Manifest) -> None:
-        """Say that all of a recording is archived; the same archive is always the same event.
+        """Publish that a recording is completely archived; the same archive always gives the same event.
 
         Raises
         ------
         TopicUnavailable
-            It may not have been heard: say it again.
+            The event may not have been published: try again.
         """
         data = _archived(prefix, manifest)
         await self._publish(
@@ -61,23 +61,22 @@ class Publisher:
             time=datetime.fromisoformat(data["archivedAt"]) if data["archivedAt"] else None,
         )
 
-    async def attention(self, finding: Mapping[str, Any]) -> None:
-        """Say that something needs a person; the same finding at the same severity is always the same event.
+    async def attention(self, incident: Mapping[str, Any]) -> None:
+        """Publish an incident; the same incident at the same severity always gives the same event.
 
         Parameters
         ----------
-        finding
+        incident
             A row of `GET /api/attention`: `id`, `kind`, `severity`, `reason` and what is known besides.
 
         Raises
         ------
         TopicUnavailable
-            It may not have been heard: say it again.
+            The event may not have been published: try again.
         """
-        subject = finding.get("prefix") or f"attention/{finding['id']}"
-        await self._publish(
-            RECORDING_ATTENTION, str(subject), dict(finding), identity=[finding["id"], finding["severity"]]
-        )
+        subject = str(incident.get("prefix") or f"attention/{incident['id']}")
+        identity = [incident["id"], incident["severity"]]
+        await self._publish(RECORDING_ATTENTION, subject, dict(incident), identity=identity)
 
     async def _publish(
         self, kind: str, subject: str, data: dict[str, Any], *, identity: list[str], time: datetime | None = None
@@ -101,7 +100,7 @@ class Publisher:
 
 
 def _archived(prefix: str, manifest: Manifest) -> dict[str, Any]:
-    """Return what is said of an archived recording: enough to choose and find it, and nobody's name."""
+    """Return the event's data: enough to choose and find the recording, without names of participants."""
     media = [chunk.content for chunk in manifest.chunks if chunk.content is not None]
     return {
         "recordingId": manifest.recording_id,

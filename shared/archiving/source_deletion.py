@@ -1,24 +1,21 @@
-"""What follows once a chunk is archived: the world hears of it, and the service's copy goes, where that is wanted.
+"""What follows once a chunk is archived: the recording's event is published, and the service's copy is deleted.
 
-Both come after the manifest's commit, and are done again when the message comes again: nothing is copied a second time.
+Both are optional, come after the manifest's commit, and are repeated with the message; nothing is copied again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.core import log, telemetry
 from shared.core.errors import ArchiveConflict, SourceNotReady, SourceRefused, SourceUnavailable
 from shared.core.limits import LARGEST_METADATA
 from shared.core.retry_policy import GONE
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.storage.manifest import ManifestStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from shared.archiving.publisher import Publisher
     from shared.archiving.verification import Verification
     from shared.download.client import DownloadClient
@@ -29,22 +26,16 @@ if TYPE_CHECKING:
 
 
 class Completion:
-    """Announces recordings that are whole, and deletes sources that are archived.
+    """Publishes complete recordings, and deletes sources that are archived.
 
     Parameters
     ----------
-    archive
-        Has the manifest.
     verification
-        Reads archived chunks back.
-    source
-        Where files are deleted.
+        Reads archived chunks back before their source is deleted.
     publisher
-        Publishes; None where nobody wants to hear.
+        None where no events are wanted.
     delete_sources
         Whether the service's copies are deleted.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -55,7 +46,7 @@ class Completion:
         *,
         publisher: Publisher | None = None,
         delete_sources: bool = False,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._archive = archive
         self._verification = verification
@@ -70,11 +61,11 @@ class Completion:
         Raises
         ------
         TopicUnavailable
-            The announcement may not have been heard.
+            The event may not have been published.
         SourceUnavailable, SourceNotReady
             The service did not delete its copy.
         ArchiveConflict
-            What was read back is not what the manifest says, or not what the service has; its copy was left alone.
+            The archived files differ from the manifest or from the service's copy, which was not deleted.
         """
         if self._publisher is not None and manifest.status is ManifestStatus.COMPLETE:
             await self._publisher.archived(message.prefix, manifest)
@@ -85,7 +76,7 @@ class Completion:
             except (SourceUnavailable, SourceNotReady) as error:
                 if self._now() < message.expires_at:
                     raise
-                log.info("source.kept", reason=f"its time is over; last the service said: {error}")
+                log.info("source.kept", reason=f"it has expired; the service's last error: {error}")
 
     async def _delete(self, message: ChunkMessage, archived: ArchivedChunk) -> None:
         chunk = message.chunk
@@ -93,7 +84,7 @@ class Completion:
             log.info("source.kept", reason="the event names no deleteLocation")
             return
         if self._now() >= message.expires_at:
-            log.info("source.kept", reason="its time is over: the service has deleted it, or will")
+            log.info("source.kept", reason="it has expired: the service deletes it")
             return
         with telemetry.span("source.delete", documentId=chunk.document_id):
             differences = [
@@ -108,7 +99,7 @@ class Completion:
         log.info("source.deleted", chunk=chunk.index)
 
     async def _changes(self, chunk: Chunk, archived: ArchivedChunk) -> list[str]:
-        """Return how the metadata at the service differs from what is archived: another worker may have been first."""
+        """Return how the service's metadata differs from what is archived: another worker may have archived it."""
         try:
             metadata = await self._source.read(chunk.metadata_location, limit=LARGEST_METADATA)
         except SourceRefused as error:

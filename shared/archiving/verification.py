@@ -1,14 +1,14 @@
 """Verification: reads an archived recording back, and compares every byte's digests with the manifest.
 
-Memory is bounded by a few pieces read ahead, and time by a budget: the platform cuts an HTTP request after 230 seconds.
-What is not reached then is named, and the next request goes on from there.
+Memory is bounded by a few pieces read ahead, and time by a budget: the platform ends an HTTP request after 230 seconds.
+The report names the first chunk that was not reached, and the next request continues there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,25 +16,31 @@ from shared.core import blob_names, log, telemetry
 from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidRequest, ManifestUnreadable, NotArchived
 from shared.core.models import ResponseModel
-from shared.core.times import iso_time
-from shared.storage.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, ArchivedChunk, Manifest, MediaFile, MetadataFile
+from shared.core.times import Now, iso_time, utc_now
+from shared.storage.manifest import (
+    CHUNK_MAXIMUM_SIZE_EXCEEDED,
+    ArchivedChunk,
+    ArchivedMedia,
+    ArchivedMetadata,
+    Manifest,
+)
 from shared.storage.readback import read_back
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from shared.storage.archive import Archive
     from shared.storage.places import RecordingPlaces
 
 BUDGET = timedelta(seconds=120)
-"""How long a request goes on to another chunk."""
+"""How long a request begins with another chunk."""
 
 LIMIT = timedelta(seconds=200)
 """How long a request may take in all."""
 
 
 class ChunkReport(ResponseModel):
-    """What was found of one chunk; it is as the manifest says where `differences` is empty."""
+    """The result for one chunk; it is as the manifest says where `differences` is empty."""
 
     index: int
     ok: bool
@@ -42,7 +48,7 @@ class ChunkReport(ResponseModel):
 
 
 class VerificationReport(ResponseModel):
-    """What was found of a recording.
+    """The result for a recording.
 
     Attributes
     ----------
@@ -55,9 +61,9 @@ class VerificationReport(ResponseModel):
         What is wrong with the recording as a whole: gaps between its chunks, files that the manifest does not name.
         Only a request that begins with the first chunk looks for it.
     chunks
-        What was found of each chunk that was reached, in order.
+        The result for each chunk that was reached, in order.
     next
-        The first chunk that the time did not suffice for; None when there is none.
+        The first chunk that was not reached in time; None when there is none.
     """
 
     recording_id: str | None
@@ -71,19 +77,7 @@ class VerificationReport(ResponseModel):
 
 
 class Verification:
-    """Reads recordings back.
-
-    Parameters
-    ----------
-    archive
-        What is archived.
-    places
-        Knows where a recording lies.
-    budget, limit
-        How long a request goes on to another chunk, and how long it may take in all.
-    now
-        The time, in UTC.
-    """
+    """Reads recordings back; `budget` and `limit` are those of a request."""
 
     def __init__(
         self,
@@ -92,7 +86,7 @@ class Verification:
         *,
         budget: timedelta = BUDGET,
         limit: timedelta = LIMIT,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._archive = archive
         self._places = places
@@ -126,8 +120,8 @@ class Verification:
                 raise NotArchived
             report = await self._verify(prefix, first)
         count = len(report.differences) + sum(len(found.differences) for found in report.chunks)
-        tell = log.error if count else log.info
-        tell("recording.verified", prefix=prefix, chunks=len(report.chunks), differences=count, next=report.next)
+        write = log.error if count else log.info
+        write("recording.verified", prefix=prefix, chunks=len(report.chunks), differences=count, next=report.next)
         return report
 
     async def differences(self, prefix: str, chunk: ArchivedChunk) -> tuple[str, ...]:
@@ -145,23 +139,23 @@ class Verification:
         try:
             manifest = (await self._archive.manifests.read(prefix)).manifest
         except ManifestUnreadable as error:
-            return self._report(prefix, None, [str(error)], [], None)
+            return self._report(prefix, None, [str(error)])
         if manifest is None:
-            return self._report(prefix, None, ["manifest.json is missing"], [], None)
-        general = [] if first else [*_gaps(manifest), *[found async for found in self._strangers(prefix, manifest)]]
+            return self._report(prefix, None, ["manifest.json is missing"])
+        general = [] if first else [*_gaps(manifest), *[found async for found in self._other_files(prefix, manifest)]]
         reports: list[ChunkReport] = []
         for chunk in (chunk for chunk in manifest.chunks if chunk.index >= first):
             elapsed = asyncio.get_running_loop().time() - began
             found = None if reports and elapsed >= self._budget else await self._within(elapsed, prefix, chunk)
             if found is None and reports:
                 return self._report(prefix, manifest, general, reports, chunk.index)
-            if found is None:  # it would not be quicker the next time
+            if found is None:  # the next request would not be faster
                 found = (f"it could not be read in {self._limit:.0f} s",)
             reports.append(ChunkReport(index=chunk.index, ok=not found, differences=found))
-        return self._report(prefix, manifest, general, reports, None)
+        return self._report(prefix, manifest, general, reports)
 
     async def _within(self, elapsed: float, prefix: str, chunk: ArchivedChunk) -> tuple[str, ...] | None:
-        """Return a chunk's differences, or None when the time did not suffice."""
+        """Return a chunk's differences, or None after a timeout."""
         try:
             async with asyncio.timeout(self._limit - elapsed):
                 return await self.differences(prefix, chunk)
@@ -173,8 +167,8 @@ class Verification:
         prefix: str,
         manifest: Manifest | None,
         general: list[str],
-        chunks: list[ChunkReport],
-        following: int | None,
+        chunks: Sequence[ChunkReport] = (),
+        following: int | None = None,
     ) -> VerificationReport:
         return VerificationReport(
             recording_id=manifest.recording_id if manifest else None,
@@ -187,7 +181,7 @@ class Verification:
             verified_at=iso_time(self._now()),
         )
 
-    async def _strangers(self, prefix: str, manifest: Manifest) -> AsyncIterator[str]:
+    async def _other_files(self, prefix: str, manifest: Manifest) -> AsyncIterator[str]:
         """Yield what is wrong with the files that belong to no chunk."""
         named, waiting = {blob_names.manifest_blob(prefix)}, [f"{prefix}/events/"]
         if manifest.consent is not None:
@@ -206,7 +200,7 @@ class Verification:
                 yield f"{blob.name.removeprefix(f'{prefix}/')} is there and the manifest does not name it"
 
     async def _compare(
-        self, prefix: str, file: MediaFile | MetadataFile, *, document_id: str | None = None
+        self, prefix: str, file: ArchivedMedia | ArchivedMetadata, *, document_id: str | None = None
     ) -> list[str]:
         """Return how a file differs from what the manifest says of it, and from what is stored with it."""
         name = _short(file.blob)
@@ -222,7 +216,7 @@ class Verification:
             found.append(f"{name} has {read.size} bytes, the manifest says {file.size}")
         if read.sha256 != file.sha256:
             found.append(_differs(file.blob, "SHA-256", read.sha256, file.sha256))
-        if isinstance(file, MediaFile) and read.md5 != file.md5:
+        if isinstance(file, ArchivedMedia) and read.md5 != file.md5:
             found.append(_differs(file.blob, "MD5", read.md5, file.md5))
         if read.stored_md5 not in {None, read.md5}:
             found.append(f"{name} has MD5 {read.md5}, its Content-MD5 says {read.stored_md5}")
@@ -232,7 +226,7 @@ class Verification:
 
 
 def _gaps(manifest: Manifest) -> Iterator[str]:
-    """Yield which chunks no event has announced, as far as those that were can tell."""
+    """Yield which chunks no event has announced, as far as the announced ones show."""
     expected = 0
     for chunk in manifest.chunks:
         if chunk.index > expected:

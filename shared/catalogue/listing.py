@@ -1,4 +1,4 @@
-"""What the archive holds, day by day, a page at a time: for an auditor who goes through all of it."""
+"""A listing of the archive by day, a page at a time."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class ArchivedRecording(ResponseModel):
     Attributes
     ----------
     recording_id
-        None where no event has said it; `name` finds the recording then.
+        None where no event has named it; `name` identifies the recording then.
     name
         The last part of its prefix.
     status
-        `partial`, `complete`, or `unreadable` where there is no manifest, or not one of this version.
+        `partial`, `complete`, or `unreadable` where there is no manifest that can be read.
     chunks
         How many there are, announced or archived.
     bytes
@@ -60,15 +60,7 @@ class ArchiveListing(ResponseModel):
 
 
 class Listing:
-    """Lists what the archive holds.
-
-    Parameters
-    ----------
-    archive
-        What is archived.
-    places
-        Knows the days that have recordings.
-    """
+    """Lists what the archive holds."""
 
     def __init__(self, archive: Archive, places: RecordingPlaces) -> None:
         self._archive = archive
@@ -96,7 +88,7 @@ class Listing:
             The archive could not be read.
         """
         size = _limit(limit)
-        day, marker = _decoded(cursor) if cursor else (_day(since), None)
+        day, marker = _decoded(cursor) if cursor else (day_folder(since), None)
         with storage_errors_translated():
             return await self._page(day, marker, size)
 
@@ -121,7 +113,7 @@ class Listing:
             page = await anext(pages, None)
         except HttpResponseError as error:
             if marker is not None and error.status_code == HTTPStatus.BAD_REQUEST:
-                raise InvalidRequest("cursor is not one that this list gave out", field="cursor") from None
+                raise _no_cursor() from None
             raise
         if page is None:
             return [], None
@@ -166,15 +158,18 @@ def _limit(text: str | None) -> int:
     return int(text)
 
 
-def _day(text: str | None) -> str:
-    """Return a day as the archive's folders write it."""
-    if not text:
-        return ""
+def day_folder(since: str | None) -> str:
+    """Return the archive's folder of a day, such as 2026/11/22 for 2026-11-22; empty where no day is given.
+
+    Raises
+    ------
+    InvalidRequest
+        It is no day.
+    """
     try:
-        day = date.fromisoformat(text)
+        return date.fromisoformat(since).isoformat().replace("-", "/") if since else ""
     except ValueError:
         raise InvalidRequest("since takes a day such as 2026-11-22", field="since") from None
-    return f"{day.year:04}/{day.month:02}/{day.day:02}"
 
 
 def _encoded(day: str, marker: str | None) -> str:
@@ -189,4 +184,8 @@ def _decoded(cursor: str) -> tuple[str, str | None]:
     match position:
         case [str(day), str() | None as marker] if re.fullmatch(r"[0-9]{4}/[0-9]{2}/[0-9]{2}", day):
             return day, marker
-    raise InvalidRequest("cursor is not one that this list gave out", field="cursor")
+    raise _no_cursor()
+
+
+def _no_cursor() -> InvalidRequest:
+    return InvalidRequest("cursor is not one that this list returned: leave it out to begin anew", field="cursor")

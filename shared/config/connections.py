@@ -1,32 +1,24 @@
-"""What the app connects to, as its settings say it. Shown anywhere, none of it gives a key away."""
+"""The services that the app connects to, as its settings name them. No `repr` shows a key."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """The Azure Communication Services resource.
 
-    Attributes
-    ----------
-    endpoint
-        Its URL, without a trailing slash.
-    access_key
-        Base64; None where a managed identity is used.
+    `endpoint` is its URL, without a trailing slash; `access_key` is base64, None where a managed identity is used.
     """
 
     endpoint: str
-    access_key: str | None
-
-    def __repr__(self) -> str:
-        return f"Service(endpoint={self.endpoint!r}, access_key={'set' if self.access_key else None})"
+    access_key: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The account that keeps the archive: a connection string, or service addresses with an identity.
+    """The archive's storage account: a connection string, or the services' addresses and an identity.
 
     Attributes
     ----------
@@ -38,30 +30,16 @@ class Storage:
         The user-assigned identity's client id; None for the system's or the developer's own.
     """
 
-    connection_string: str | None
+    connection_string: str | None = field(repr=False)
     blob_uri: str | None = None
     queue_uri: str | None = None
     table_uri: str | None = None
     client_id: str | None = None
 
-    def __repr__(self) -> str:
-        return f"Storage(connection_string={'set' if self.connection_string else None}, blob_uri={self.blob_uri!r})"
-
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """The Event Grid topic that the archive's own events go to.
-
-    Attributes
-    ----------
-    endpoint
-        The address that takes events.
-    key
-        One of its keys; None where an identity is used.
-    """
+    """The Event Grid topic for the archive's own events; `key` is None where an identity is used."""
 
     endpoint: str
-    key: str | None
-
-    def __repr__(self) -> str:
-        return f"Topic(endpoint={self.endpoint!r}, key={'set' if self.key else None})"
+    key: str | None = field(repr=False)

@@ -1,7 +1,6 @@
 """The app's settings, read from the environment and checked together.
 
-Every fault is found in one go and named in one message with its mend, so that an operator mends a deployment once.
-Only the standard library is imported: this runs at every cold start.
+One message names all faults, each with the fix. Only the standard library is imported: this runs at every cold start.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _CONTAINER_NAME = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the app is told from outside.
+    """The app's settings.
 
     Attributes
     ----------
@@ -47,33 +46,33 @@ class Settings:
     retention_hours
         How long the service keeps a recording's files.
     trusted_origins
-        Where credentials may be sent.
+        The origins that credentials may be sent to.
     origin_patterns
-        The same as it was given, for diagnostics.
+        The same, as the setting has it, for diagnostics.
     block_mib
-        Size of the blocks a file is copied in, MiB.
+        Size of a block of a copy, MiB.
     concurrency
-        Most connections one copy uses at a time.
+        Most connections of one copy at a time.
     retry_seconds
-        How long to wait after a chunk's first failed try, seconds.
+        Seconds to wait after a chunk's first failed try.
     expected_event_minutes
-        How long after a recording's end its event may take before somebody is told.
+        Minutes after a recording's end after which a missing event is reported.
     dead_letter_container
-        Where Event Grid keeps the events that it could not deliver.
+        The container that Event Grid writes undeliverable events to.
     delete_source
-        Whether the service's copy is deleted once a chunk is archived and read back.
+        Whether the service's copy is deleted once a chunk is archived and verified.
     topic
-        Where the archive's own events go; None where nobody wants them.
+        The topic for the archive's own events; None sends none.
     public_base_url
-        Where the app can be reached from outside, without a trailing slash; None turns state callbacks off.
+        The app's public address, without a trailing slash; None turns state callbacks off.
     auto_record
         Which calls are recorded automatically: `off`, `all`, or the path of a policy file from the app's root.
     host_storage
         The Functions host's own account, whose queue takes events in; None where it is not set.
     require_consent
-        Whether a start must come with the participants' consent.
+        Whether a start must have the participants' consent.
     resource_id
-        The service's Azure id, whose events alone are taken; None takes everybody's.
+        The Azure id of the only resource whose events are accepted; None accepts all.
     """
 
     service: Service
@@ -131,7 +130,7 @@ class Settings:
 
 
 class _Reader:
-    """Reads settings one by one and keeps the faults it meets."""
+    """Reads settings one by one and collects the faults."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -169,63 +168,58 @@ class _Reader:
             self.faults.append(f"{name}: {error}")
             return TrustedOrigins(())
 
+    def _require(self, condition: object, fault: str) -> None:
+        if not condition:
+            self.faults.append(fault)
+
     def service(self) -> Service:
         endpoint, connection_string = self._get("ACS_ENDPOINT"), self._get("ACS_CONNECTION_STRING")
         if connection_string:
-            if endpoint:
-                self.faults.append(
-                    "ACS_ENDPOINT and ACS_CONNECTION_STRING are both set; keep ACS_ENDPOINT to use a managed "
-                    "identity, or ACS_CONNECTION_STRING to use an access key"
-                )
-            parts = {key.strip().lower(): value for key, _, value in _pairs(connection_string)}
-            endpoint, access_key = parts.get("endpoint", ""), parts.get("accesskey", "")
-            if not _is_url(endpoint) or not _is_base64(access_key):
-                self.faults.append(
-                    "ACS_CONNECTION_STRING is not of the form endpoint=https://<resource>.communication.azure.com/;"
-                    "accesskey=<key>; copy it from the resource's Keys page"
-                )
-            return Service(endpoint.rstrip("/"), access_key)
-        if not endpoint:
-            self.faults.append(
-                "ACS_ENDPOINT is not set; give the resource's address, such as "
-                "https://<resource>.communication.azure.com, or set ACS_CONNECTION_STRING"
+            self._require(
+                not endpoint,
+                "ACS_ENDPOINT and ACS_CONNECTION_STRING are both set; keep ACS_ENDPOINT to use a managed "
+                "identity, or ACS_CONNECTION_STRING to use an access key",
             )
-        elif not _is_url(endpoint):
+            parts = _parts(connection_string)
+            endpoint, access_key = parts.get("endpoint", ""), parts.get("accesskey", "")
+            self._require(
+                _is_url(endpoint) and _is_base64(access_key),
+                "ACS_CONNECTION_STRING is not of the form endpoint=https://<resource>.communication.azure.com/;"
+                "accesskey=<key>; copy it from the resource's Keys page",
+            )
+            return Service(endpoint.rstrip("/"), access_key)
+        example = "https://<resource>.communication.azure.com"
+        if endpoint:
+            self._require(_is_url(endpoint), f"ACS_ENDPOINT is {endpoint!r}; it takes an address such as {example}")
+        else:
             self.faults.append(
-                f"ACS_ENDPOINT is {endpoint!r}; it takes an address such as https://<resource>.communication.azure.com"
+                f"ACS_ENDPOINT is not set; give the resource's address, such as {example}, or set ACS_CONNECTION_STRING"
             )
         return Service(endpoint.rstrip("/"), None)
 
     def storage(self) -> Storage:
-        connection_string = self._get("ARCHIVE_STORAGE")
-        if connection_string:
-            keys = {key.strip().lower() for key, _, _ in _pairs(connection_string)}
-            if not keys & {"accountname", "usedevelopmentstorage", "blobendpoint"}:
-                self.faults.append(
-                    "ARCHIVE_STORAGE is not a storage connection string; copy it from the account's keys"
-                )
+        if connection_string := self._get("ARCHIVE_STORAGE"):
+            self._require(
+                _parts(connection_string).keys() & {"accountname", "usedevelopmentstorage", "blobendpoint"},
+                "ARCHIVE_STORAGE is not a storage connection string; copy it from the account's keys",
+            )
             return Storage(connection_string)
-        addresses = {}
+        addresses, missing = [], []
         for service in ("blob", "queue", "table"):
             name = f"ARCHIVE_STORAGE__{service}ServiceUri"
-            value = addresses[service] = self._get(name)
-            if value and not _is_url(value):
-                self.faults.append(
-                    f"{name} is {value!r}; it takes an address such as https://<account>.{service}.core.windows.net"
-                )
-        missing = [f"ARCHIVE_STORAGE__{service}ServiceUri" for service, value in addresses.items() if not value]
-        if missing:
-            self.faults.append(
-                f"{' and '.join(missing)} not set; give the archive account's addresses, "
-                "or a connection string in ARCHIVE_STORAGE"
-            )
-        return Storage(
-            None,
-            addresses["blob"],
-            addresses["queue"],
-            addresses["table"],
-            self._get("ARCHIVE_STORAGE__clientId") or None,
+            addresses.append(value := self._get(name))
+            if not value:
+                missing.append(name)
+            elif not _is_url(value):
+                example = f"https://<account>.{service}.core.windows.net"
+                self.faults.append(f"{name} is {value!r}; it takes an address such as {example}")
+        self._require(
+            not missing,
+            f"{' and '.join(missing)} not set; give the archive account's addresses, "
+            "or a connection string in ARCHIVE_STORAGE",
         )
+        blob, queue, table = addresses
+        return Storage(None, blob, queue, table, self._get("ARCHIVE_STORAGE__clientId") or None)
 
     def host_storage(self) -> Storage | None:
         """Read what the Functions host itself reads; it does not start with what it cannot use."""
@@ -238,27 +232,26 @@ class _Reader:
 
     def public_base_url(self) -> str | None:
         value = self._get("PUBLIC_BASE_URL").rstrip("/")
-        if value and not _is_public(value):
-            self.faults.append(
-                f"PUBLIC_BASE_URL is {value!r}; it takes the app's own address such as "
-                "https://<app>.azurewebsites.net, with http for this machine only"
-            )
+        self._require(
+            not value or _is_public(value),
+            f"PUBLIC_BASE_URL is {value!r}; it takes the app's own address such as "
+            "https://<app>.azurewebsites.net, with http for this machine only",
+        )
         return value or None
 
     def resource_id(self) -> str | None:
         value = self._get("ACS_RESOURCE_ID").rstrip("/")
-        if value and not _RESOURCE_ID.fullmatch(value):
-            self.faults.append(
-                f"ACS_RESOURCE_ID is {value!r}; it takes the Communication Services resource's Azure id, "
-                "/subscriptions/…/providers/Microsoft.Communication/communicationServices/<name>"
-            )
+        self._require(
+            not value or _RESOURCE_ID.fullmatch(value),
+            f"ACS_RESOURCE_ID is {value!r}; it takes the Communication Services resource's Azure id, "
+            "/subscriptions/…/providers/Microsoft.Communication/communicationServices/<name>",
+        )
         return value or None
 
     def topic(self) -> Topic | None:
         endpoint, key = self._get("ARCHIVE_TOPIC_ENDPOINT"), self._get("ARCHIVE_TOPIC_KEY") or None
         if not endpoint:
-            if key:
-                self.faults.append("ARCHIVE_TOPIC_KEY is set without ARCHIVE_TOPIC_ENDPOINT, the topic that it opens")
+            self._require(key is None, "ARCHIVE_TOPIC_KEY is set without ARCHIVE_TOPIC_ENDPOINT, the topic's address")
             return None
         if not _is_url(endpoint):
             self.faults.append(
@@ -267,14 +260,15 @@ class _Reader:
             )
         elif key is None and not endpoint.lower().startswith("https:"):
             self.faults.append(
-                "ARCHIVE_TOPIC_ENDPOINT is not https, so no identity's token may go there; give a local topic's key in "
-                "ARCHIVE_TOPIC_KEY"
+                "ARCHIVE_TOPIC_ENDPOINT is not https, so no identity's token may be sent there; give a local topic's "
+                "key in ARCHIVE_TOPIC_KEY"
             )
         return Topic(endpoint, key)
 
 
-def _pairs(connection_string: str) -> list[tuple[str, str, str]]:
-    return [part.partition("=") for part in connection_string.split(";") if part.strip()]
+def _parts(connection_string: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in connection_string.split(";") if part.strip()]
+    return {key.strip().lower(): value for key, _, value in pairs}
 
 
 def _is_url(value: str) -> bool:

@@ -1,7 +1,4 @@
-"""What Azure's SDKs raise, said in the app's errors.
-
-The texts of the SDKs' exceptions are never passed on: they quote requests, and can hold parts of a signature.
-"""
+"""Translates errors of Azure's SDKs. Their texts are never passed on: they can hold parts of a signature."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def storage_errors_translated(failure: str = STORAGE_FAILED) -> Iterator[None]:
-    """Raise `StorageUnavailable` for a Storage SDK's errors; `failure` says what went wrong, for people."""
+    """Raise `StorageUnavailable` for a Storage SDK's errors; `failure` begins its message."""
     try:
         yield
     except AzureError as error:

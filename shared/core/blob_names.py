@@ -1,7 +1,7 @@
-"""Names of blobs: where everything of a recording lies.
+"""Names of blobs.
 
-Ids come from outside and can hold anything. A safe name keeps letters, digits, `_` and `-`, so that the usual ids stay
-readable, and is one-to-one: two ids never share a name.
+Ids come from outside and can hold any character. A safe name keeps letters, digits, `_` and `-`, so that the usual ids
+stay readable. Two ids never have the same safe name.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _READABLE = 100
 
 
 def safe_name(identifier: str) -> str:
-    """Return a path segment that stands for `identifier` and for no other.
+    """Return a path segment that is unique for `identifier` and holds neither `/` nor `.`.
 
-    Bytes (UTF-8) other than letters, digits, `_` and `-` become `~XX`; what is then longer than 200 characters keeps
-    its beginning, `~~` and the SHA-256 of the whole. The result holds neither `/` nor `.`.
+    Bytes (UTF-8) other than letters, digits, `_` and `-` become `~XX`; a longer result than 200 characters is cut to
+    its beginning, `~~` and the SHA-256 of the whole.
     """
     escaped = re.sub(
         r"[^A-Za-z0-9_-]",
@@ -43,25 +43,22 @@ def unpadded(recording_id: str) -> str:
 
 
 def call_key(call_id: str, start_time: datetime) -> str:
-    """Return the name of the recording of call `call_id` that began at `start_time`.
-
-    It has dots, so it is never a safe name of a recordingId.
-    """
+    """Return the name of a call's recording that began at `start_time`; its dots make it unlike a safe recordingId."""
     return f"call.{safe_name(call_id)}.{start_time.astimezone(UTC):%Y%m%dT%H%M%S%f}"
 
 
 def recording_prefix(name: str, start_time: datetime) -> str:
-    """Return `{yyyy}/{mm}/{dd}/{name}`, under which everything of a recording lies."""
+    """Return `{yyyy}/{mm}/{dd}/{name}`, the prefix of all blobs of a recording."""
     return f"{day_prefix(start_time.astimezone(UTC))}{name}"
 
 
 def day_prefix(day: date) -> str:
-    """Return `{yyyy}/{mm}/{dd}/`, under which the recordings lie that began on a day."""
+    """Return `{yyyy}/{mm}/{dd}/`, the prefix of all recordings that began on a day."""
     return f"{day.year:04}/{day.month:02}/{day.day:02}/"
 
 
 def ledger_name(recording_id: str | None, prefix: str) -> str:
-    """Return the name under which the ledger knows a recording; its place in the archive stands in for a missing id."""
+    """Return a recording's name in the ledger: its safe id, or the last part of its prefix where it has no id."""
     return safe_name(recording_id) if recording_id else prefix.rpartition("/")[2]
 
 
@@ -86,29 +83,29 @@ def metadata_blob(prefix: str, index: int) -> str:
 
 
 def event_blob(prefix: str, event_id: str) -> str:
-    """Return the name under which an event is kept with its recording."""
+    """Return the name of an event's blob."""
     return f"{prefix}/events/{safe_name(event_id)}.json"
 
 
 def call_blob(key: str) -> str:
-    """Return the name of the blob that says where the recording named by `call_key` lies."""
+    """Return the name of the blob that has the prefix of the recording named by `call_key`."""
     return f"calls/{key}.json"
 
 
 def chunk_identifier(recording_id: str | None, prefix: str, document_id: str) -> str:
-    """Return what names a chunk among all chunks of the archive."""
+    """Return a chunk's name, unique in the archive."""
     return f"{ledger_name(recording_id, prefix)}.{document_id}"
 
 
 def digest(text: str) -> str:
-    """Return a name for something that has none: the SHA-256 of what it says, hex."""
+    """Return the SHA-256 of a text, hex."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 ATTENTION = "attention/"
-"""Where what an operator has to look at is kept."""
+"""The prefix of the incidents' blobs."""
 
 
 def attention_blob(key: str) -> str:
-    """Return the name of the blob that keeps what an operator has to look at."""
+    """Return the name of an incident's blob."""
     return f"{ATTENTION}{key}.json"

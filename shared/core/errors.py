@@ -1,33 +1,33 @@
 """Every way the app can fail, and what each failure asks of the caller.
 
 ArchiverError
-├── SettingsError          the app is set up wrongly: nothing works until an operator mends it
+├── SettingsError          the app's settings are wrong: an operator has to correct them
 ├── InvalidRequest         a caller's request is wrong; names the field
-├── RecordingNotFound      an id is none that the service gives out
+├── RecordingNotFound      an id has not the form of the service's ids
 ├── NotArchived            the archive has no such recording
-├── IncidentNotFound       nothing that an operator has to look at has this id
-├── NothingToRetry         a finding's work cannot be put back; says why
-├── BodyTooLarge           a request's body is longer than is read
-├── UnknownCallback        a state callback came to an address that was never given out
+├── IncidentNotFound       no incident has this id
+├── NothingToRetry         an incident's work cannot be queued again; says why
+├── BodyTooLarge           a request's body is longer than the limit
+├── UnknownCallback        a state callback came to an address that the app did not make
 ├── ConsentRequired        a recording may not be started without the participants' consent
 ├── IdempotencyConflict    an Idempotency-Key was used for another request before
-├── WrongState             an operation makes no sense in the recording's state; names it
-├── InvalidEvent           an event is not one that can be archived; says why
+├── WrongState             an operation is not possible in the recording's state; names it
+├── InvalidEvent           an event cannot be archived; says why
 ├── ServiceError           Azure Communication Services refused an operation; keeps its code and message
 └── CopyError              a chunk's file could not be archived
-    ├── Retryable          the source or the storage will come back: try again later
-    │   ├── SourceUnavailable    no answer, 429, 5xx, 401, a cut or stalled body; may carry `retry_after`
-    │   │   └── SourceRefused        a status that is no file; has it
+    ├── Retryable          a later try can succeed
+    │   ├── SourceUnavailable    no answer, 429, 5xx, 401, a cut or stalled body; may have `retry_after`
+    │   │   └── SourceRefused        the service answered with an error status
     │   ├── SourceNotReady       an answer that is not the file yet: zero bytes, an HTML page, another format
     │   ├── SourceChanged        the file changed while it was being read
-    │   │   └── SourceEnded          it is shorter than it was said to be
+    │   │   └── SourceEnded          it is shorter than the service said before
     │   ├── StorageUnavailable   the archive's own storage refused, or did not answer
-    │   ├── ManifestUnreadable   a manifest in the archive is none that the app wrote: an operator brings it back
+    │   ├── ManifestUnreadable   a manifest was changed by others: an operator has to restore it
     │   ├── BlocksLost           staged blocks are gone: another worker committed, or the service discarded them
     │   ├── Handover             the invocation's time is over; what is staged is kept
     │   └── TopicUnavailable     the topic for the archive's own events refused, or did not answer
     ├── Permanent          trying again changes nothing: an operator has to look
-    │   ├── UntrustedOrigin      the file, or a redirect, is somewhere credentials must not go
+    │   ├── UntrustedOrigin      the file, or a redirect, is on a host that credentials must not be sent to
     │   └── ArchiveConflict      another file is archived under this name already; it is kept
     └── Expired            the service has deleted the file: too late
 """
@@ -45,13 +45,7 @@ class ArchiverError(Exception):
 
 
 class SettingsError(ArchiverError):
-    """The app's settings are wrong.
-
-    Parameters
-    ----------
-    faults
-        What is wrong, each with the setting's name and the fix.
-    """
+    """The app's settings are wrong; each of `faults` names a setting and the fix."""
 
     def __init__(self, *faults: str) -> None:
         super().__init__("the app's settings are wrong:" + "".join(f"\n  - {fault}" for fault in faults))
@@ -68,14 +62,8 @@ class Fault(NamedTuple):
 class InvalidRequest(ArchiverError):  # noqa: N818 - named for what it is, as HTTP names it
     """A caller's request is wrong.
 
-    Parameters
-    ----------
-    detail
-        What is wrong and how to mend it.
-    field
-        The request's field at fault, by its name on the wire, where one can be named.
-    faults
-        Every fault of the body.
+    `detail` says what is wrong and the fix, `field` names the JSON field or header at fault if there is one, `faults`
+    has every fault of the body.
     """
 
     def __init__(self, detail: str, *, field: str | None = None, faults: tuple[Fault, ...] = ()) -> None:
@@ -86,7 +74,7 @@ class InvalidRequest(ArchiverError):  # noqa: N818 - named for what it is, as HT
 
 
 class RecordingNotFound(ArchiverError):  # noqa: N818
-    """Nobody knows such a recording: the id is none that the service gives out."""
+    """An id has not the form of the service's ids."""
 
     def __init__(self) -> None:
         super().__init__("this is no recordingId: the service's consist of letters, digits and -_=+/.~")
@@ -100,14 +88,14 @@ class NotArchived(ArchiverError):  # noqa: N818
 
 
 class IncidentNotFound(ArchiverError):  # noqa: N818
-    """Nothing that an operator has to look at has this id."""
+    """No incident has this id."""
 
     def __init__(self) -> None:
         super().__init__("nothing has this id; GET /api/attention lists what there is")
 
 
 class NothingToRetry(ArchiverError):  # noqa: N818
-    """A finding's work cannot be put back; the message says why, and what to do instead."""
+    """An incident's work cannot be queued again; the message says why, and what to do instead."""
 
 
 class BodyTooLarge(ArchiverError):  # noqa: N818
@@ -118,7 +106,7 @@ class BodyTooLarge(ArchiverError):  # noqa: N818
 
 
 class UnknownCallback(ArchiverError):  # noqa: N818
-    """A state callback came to an address that was never given out."""
+    """A state callback came to an address that the app did not make."""
 
     def __init__(self) -> None:
         super().__init__("there is no such callback address")
@@ -143,15 +131,7 @@ class IdempotencyConflict(ArchiverError):  # noqa: N818
 
 
 class WrongState(ArchiverError):  # noqa: N818
-    """An operation makes no sense in the recording's state.
-
-    Parameters
-    ----------
-    operation
-        What was asked for.
-    state
-        The state the recording is in.
-    """
+    """The `operation` asked for is not possible in the recording's `state`."""
 
     def __init__(self, operation: str, state: str) -> None:
         super().__init__(f"a recording that is {state} cannot be asked to {operation}")
@@ -160,20 +140,13 @@ class WrongState(ArchiverError):  # noqa: N818
 
 
 class InvalidEvent(ArchiverError):  # noqa: N818
-    """An event is not one that can be archived; the message says why."""
+    """An event cannot be archived; the message says why."""
 
 
 class ServiceError(ArchiverError):
     """Azure Communication Services refused an operation.
 
-    Parameters
-    ----------
-    status
-        HTTP status of the service's answer.
-    code, message
-        The service's own, from its error body.
-    retry_after
-        Seconds after which the service asks to be tried again, if it says so.
+    It has the HTTP `status`, the `code` and `message` of the service's error body, and the seconds of a Retry-After.
     """
 
     def __init__(self, status: int, code: str, message: str, *, retry_after: float | None = None) -> None:
@@ -185,7 +158,7 @@ class ServiceError(ArchiverError):
 
     @property
     def says_already_recording(self) -> bool:
-        """Whether a start was refused because the call is being recorded: a 400 that only its code and text tell."""
+        """Whether a start was refused because the call is being recorded: a 400 with this code or this text."""
         return self.code == ALREADY_RECORDING or (
             self.status in {400, 409} and "only one recording" in self.message.lower()
         )
@@ -196,15 +169,7 @@ class CopyError(ArchiverError):
 
 
 class Retryable(CopyError):  # noqa: N818
-    """The source or the storage will come back.
-
-    Parameters
-    ----------
-    message
-        What happened.
-    retry_after
-        Seconds to wait before the next try, when the other side named them.
-    """
+    """A later try can succeed; `retry_after` has the seconds to wait for, where the other side named them."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -216,13 +181,7 @@ class SourceUnavailable(Retryable):
 
 
 class SourceRefused(SourceUnavailable):
-    """The service answered with a status that is no file.
-
-    Parameters
-    ----------
-    status
-        The HTTP status.
-    """
+    """The service answered with an error `status`."""
 
     def __init__(self, message: str, *, status: int, retry_after: float | None = None) -> None:
         super().__init__(message, retry_after=retry_after)
@@ -238,13 +197,7 @@ class SourceChanged(Retryable):
 
 
 class SourceEnded(SourceChanged):
-    """The file ends before the part that was asked for.
-
-    Parameters
-    ----------
-    size
-        The bytes that the service says it has.
-    """
+    """The file ends before the part that was asked for; the service says that it has `size` bytes."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"the file ends after {size} bytes, sooner than expected")
@@ -252,20 +205,11 @@ class SourceEnded(SourceChanged):
 
 
 class StorageUnavailable(Retryable):
-    """The archive's own storage refused an operation, or did not answer.
-
-    Stands in for the storage SDK's errors, whose texts can hold parts of a signature.
-    """
+    """The archive's own storage refused, or did not answer. The SDK's own texts can hold parts of a signature."""
 
 
 class ManifestUnreadable(Retryable):
-    """A manifest in the archive is none that the app wrote: somebody changed it, and an operator has to mend it.
-
-    Parameters
-    ----------
-    blob
-        Its name.
-    """
+    """The manifest `blob` was changed by others: an operator has to restore it."""
 
     def __init__(self, blob: str) -> None:
         super().__init__(f"{blob} is not a manifest that the app wrote: bring an earlier version of the blob back")
@@ -276,13 +220,7 @@ class BlocksLost(Retryable):
 
 
 class Handover(Retryable):
-    """The time of this invocation is over; what is staged is kept, and the next attempt goes on from there.
-
-    Parameters
-    ----------
-    staged, size
-        Bytes staged so far, and the file's size where it is known.
-    """
+    """The invocation's time is over with `staged` of `size` bytes staged (None: not known); the next one continues."""
 
     def __init__(self, staged: int, size: int | None) -> None:
         of = "" if size is None else f" of {size}"

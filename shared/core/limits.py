@@ -1,7 +1,7 @@
-"""How much is taken from outside, and how much of what is too much is kept: the one place for such numbers.
+"""Limits for all input, and how much of an input that is too large is kept.
 
-Event Grid delivers no event above 1 MB, but whoever has its key can post anything. What is larger, or nested deeper,
-than any real event is neither parsed nor copied: a handful of its fields goes to the operator.
+Event Grid delivers no event above 1 MB, but a client with its key can post anything. An event that is too large or
+nested too deeply is neither parsed nor copied; some of its fields are kept for the operator.
 """
 
 from __future__ import annotations
@@ -35,13 +35,12 @@ LONGEST_REASON = 2000  # characters of a reason on the operator's list, far belo
 LONGEST_DETAIL = 500  # characters that are kept of an explanation of the service's; our choice
 LONGEST_PROPERTY = 30_000  # UTF-16 units; "Understanding the Table service data model": a property takes 32,768
 
-_NODE = 8
-_ABRIDGED = 200
-_TOLD = ("id", "eventType", "type", "topic", "source", "subject", "eventTime", "time")
+_NODE = 8  # bytes that each JSON value counts besides its text
+_KEPT = ("id", "eventType", "type", "topic", "source", "subject", "eventTime", "time")
 
 
 def text(value: str) -> str:
-    """Return a text of an event unless it is too long, or cannot be written again.
+    """Return a text of an event unless it is too long, or cannot be encoded.
 
     Raises
     ------
@@ -56,12 +55,12 @@ def text(value: str) -> str:
 
 
 def clipped(value: str, most: int = LONGEST_REASON) -> str:
-    """Return a text for people, without its end where it is too long."""
+    """Return a text, cut at its end where it has more than `most` characters."""
     return value if len(value) <= most else f"{value[: most - 1]}…"
 
 
 def excess(value: object) -> str | None:
-    """Return what is too much about decoded JSON, or None; looks no further than the limit."""
+    """Return which limit decoded JSON exceeds, or None; reads no further than the limit."""
     size, waiting = 0, [(value, 1)]
     while waiting:
         item, depth = waiting.pop()
@@ -84,16 +83,16 @@ def excess(value: object) -> str | None:
 
 
 def evidence_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what is kept of a refused event: all of it, or of one that is too large the beginnings of its head."""
+    """Return what is kept of a refused event: all of it, or the beginnings of a few fields if it is too large."""
     if excess(event) is None:
         return event
-    return {name: clipped(value, _ABRIDGED) for name in _TOLD if isinstance(value := event.get(name), str)}
+    return {name: clipped(value, 200) for name in _KEPT if isinstance(value := event.get(name), str)}
 
 
 def identifier_of(event: Mapping[str, Any]) -> str:
-    """Return what names a refused event: its id, or a digest where it has none that could be one."""
+    """Return a refused event's id, or a digest where it has no usable one."""
     identifier = event.get("id")
     if isinstance(identifier, str) and 0 < len(identifier) <= LONGEST_TEXT:
         return identifier
-    told = identifier if isinstance(identifier, str) else json.dumps(evidence_of(event), sort_keys=True)
-    return blob_names.digest(told)
+    source = identifier if isinstance(identifier, str) else json.dumps(evidence_of(event), sort_keys=True)
+    return blob_names.digest(source)

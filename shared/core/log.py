@@ -1,7 +1,6 @@
-"""Structured logs: an event's name, and fields that are the same everywhere.
+"""Structured logs: an event's name and fields, as in `chunk.archived recordingId=… documentId=… bytes=…`.
 
-A line reads `chunk.archived recordingId=… documentId=… bytes=…`; the same fields travel as the record's attributes, so
-that Application Insights has them as custom dimensions. Fields bound with `fields` are on every line written inside it.
+The fields are also the record's attributes, so that Application Insights has them as custom dimensions.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./:@+=~-]+")
 
 
 def quiet_sdks() -> None:
-    """Keep the SDKs' line for every HTTP request out of the log; their warnings stay."""
+    """Log only the SDKs' warnings, not each of their HTTP requests."""
     logging.getLogger("azure").setLevel(logging.WARNING)
 
 
 @contextmanager
 def fields(**values: object) -> Iterator[None]:
-    """Put `values` on every line written inside; None values are left out."""
+    """Add `values` to every line that is written inside; None values are left out."""
     token = _bound.set({**_bound.get({}), **{name: value for name, value in values.items() if value is not None}})
     try:
         yield
@@ -44,7 +43,7 @@ def info(event: str, **values: object) -> None:
 
 
 def warning(event: str, **values: object) -> None:
-    """Log something that mends itself."""
+    """Log something that the app recovers from by itself."""
     _write(logging.WARNING, event, values)
 
 
@@ -61,6 +60,6 @@ def _write(level: int, event: str, values: dict[str, object]) -> None:
 
 
 def _text(value: object) -> str:
-    """One word, or a JSON string: a value from outside can neither end the line nor pretend to be another field."""
+    """Return one word, or a JSON string: a value from outside can neither end the line nor look like a field."""
     text = str(value)
     return text if _PLAIN.fullmatch(text) else json.dumps(text)

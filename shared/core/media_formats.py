@@ -1,10 +1,9 @@
-"""Media formats, and how a file's first bytes tell them apart from one another and from what is no media at all."""
+"""Media formats, and how a file's first bytes show which one it has."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-_ID3 = b"ID3"
 _RIFF = (b"RIFF", b"RF64", b"BW64")  # the latter two are RIFF beyond 4 GiB (EBU Tech 3306, ITU-R BS.2088)
 
 
@@ -18,17 +17,11 @@ class Format(StrEnum):
     @property
     def content_type(self) -> str:
         """The media type that a browser or player expects."""
-        match self:
-            case Format.MP4:
-                return "video/mp4"
-            case Format.MP3:
-                return "audio/mpeg"
-            case Format.WAV:
-                return "audio/wav"
+        return {Format.MP4: "video/mp4", Format.MP3: "audio/mpeg", Format.WAV: "audio/wav"}[self]
 
 
 def sniff(head: bytes) -> Format | None:
-    """Return the format of a file that begins with `head`, or None if it is none of those that are recorded.
+    """Return the format of a file that begins with `head`, or None if it is no format of recordings.
 
     Looks for the `ftyp` box of ISO/IEC 14496-12, the RIFF/WAVE header, an ID3v2 tag, or an MPEG audio frame's sync word
     (ISO/IEC 11172-3: eleven set bits, then a version and a layer that are not the reserved ones).
@@ -37,16 +30,15 @@ def sniff(head: bytes) -> Format | None:
         return Format.MP4
     if head[:4] in _RIFF and head[8:12] == b"WAVE":
         return Format.WAV
-    if head[:3] == _ID3 or _is_mpeg_audio(head):
+    if head[:3] == b"ID3" or _is_mpeg_audio(head):
         return Format.MP3
     return None
 
 
 def describe(head: bytes) -> str:
-    """Say what a file that begins with `head` seems to be, for a person."""
-    found = sniff(head)
-    if found is not None:
-        return f"{found} media"
+    """Describe, for messages, what a file that begins with `head` seems to be."""
+    if (known := sniff(head)) is not None:
+        return f"{known} media"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if not text:
         return "an empty file" if not head else "blank text"

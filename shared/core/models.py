@@ -1,4 +1,4 @@
-"""The bases of all pydantic models: of what is received from others, and of what the API answers."""
+"""The base classes of all pydantic models."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Text = Annotated[str, AfterValidator(text)]
 
 
 class ReceivedModel(BaseModel):
-    """Base of what is received from others: camelCase names, unknown fields tolerated."""
+    """Base of what the app receives: camelCase names, unknown fields are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
 
 class ResponseModel(BaseModel):
-    """Base of the bodies of responses: camelCase names; what is not known is null, never left out."""
+    """Base of the bodies of responses: camelCase names; an unknown value is null, never left out."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, frozen=True, json_schema_serialization_defaults_required=True

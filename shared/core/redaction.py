@@ -1,6 +1,6 @@
-"""The last line before a secret gets into a log or an answer: what looks like a credential is cut out of texts.
+"""Removes from texts what looks like a credential, before they are logged or answered.
 
-The app writes none itself. But services explain refusals, and some say back the signature that they refuse.
+The app writes none itself, but some services quote the signature that they refuse.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ _CREDENTIAL = re.compile(
     r"[^\s;&,'\"<>]+",
     re.IGNORECASE,
 )
-_HIDDEN = r"\1[hidden]"
 
 
 def redacted(text: str) -> str:
     """Return `text` without the values of signatures, keys and tokens."""
-    return _CREDENTIAL.sub(_HIDDEN, text)
+    return _CREDENTIAL.sub(r"\1[hidden]", text)

@@ -1,7 +1,6 @@
-"""What is tried again, and when.
+"""Which requests are retried, and when.
 
-A request is repeated in place a few times (`Backoff`). A chunk that could not be archived is tried again until its
-source expires, not until a counter runs out (`delay_after`).
+A request is retried in place a few times (`Backoff`). A chunk is retried until its source expires (`delay_after`).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 THROTTLED = frozenset({429, 503})  # a service asks for fewer requests
 TRANSIENT = frozenset({429, 500, 502, 503, 504})  # the same request may succeed within seconds
-GONE = frozenset({404, 410})  # the file is not there: asking again in place does not bring it
+GONE = frozenset({404, 410})  # the file is not there: not retried in place
 
 LONGEST = timedelta(minutes=30)  # between two tries
 SHORTEST_NEAR_DEADLINE = timedelta(seconds=30)  # between two tries when the source is about to expire
@@ -31,28 +30,25 @@ _MOST_SECONDS = 10.0**10
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How a request is repeated in place."""
+    """How a request is retried in place."""
 
     first: float  # seconds to wait after the first failure; they double with each
     retries: float = inf  # most repetitions in a row
-    longest: float = inf  # most seconds to wait; what would take longer is left to the caller
+    longest: float = inf  # most seconds to wait; a longer wait is left to the caller
 
     def delay(self, failures: int, retry_after: float | None = None) -> float | None:
-        """Return the seconds to wait after so many failures in a row, or None when the request is not to be repeated.
-
-        What the other side asks for in `retry_after`, in seconds, goes before the own delay.
-        """
+        """Return the seconds to wait after so many failures in a row (`retry_after` if given), or None for no retry."""
         delay = self.first * _growth(failures) if retry_after is None else retry_after
         return delay if failures <= self.retries and delay <= self.longest else None
 
 
 SOURCE_BACKOFF = Backoff(first=0.25, retries=4, longest=20.0)  # reading a recording's files
 STORAGE_BACKOFF = Backoff(first=0.5, retries=3, longest=20.0)  # writing blobs, beyond the SDK's own retries
-CONTROL_BACKOFF = Backoff(first=0.5)  # controlling recordings; how long a caller is kept waiting ends it
+CONTROL_BACKOFF = Backoff(first=0.5)  # controlling recordings; the caller's timeout ends it
 
 
 def may_pass(status: int) -> bool:
-    """Return whether a request that was refused so may be granted minutes later: credentials can be corrected."""
+    """Return whether a request refused with this status can succeed later: an operator can correct credentials."""
     return status >= 500 or status in {401, 403, 408, 429}
 
 
@@ -85,18 +81,13 @@ def event_delay(tries: int) -> timedelta:
 
 
 def delay_after(
-    tries: int,
-    *,
-    first: timedelta,
-    retry_after: float | None,
-    time_left: timedelta,
-    random: Callable[[], float],
+    tries: int, *, first: timedelta, retry_after: float | None, time_left: timedelta, random: Callable[[], float]
 ) -> timedelta:
     """Return how long to wait after a failed try.
 
-    The delay doubles with each try and is spread by half, so that chunks that failed together do not come back
-    together. It never takes more than half of the time left, so tries get denser towards the deadline instead of
-    leaping over it; only a Retry-After of the other side can be longer, up to what a queue takes.
+    The delay doubles with each try, with a random part, so that chunks that failed together are not retried together.
+    It is at most half of the time left, so that tries go on until the deadline. Only a Retry-After can be longer, up
+    to the longest time that a queue hides a message.
 
     Parameters
     ----------

@@ -1,11 +1,9 @@
 """Traces and metrics, with OpenTelemetry.
 
-A trace begins with the event, travels in the queue's message, and ends with the chunk's commit, on whatever instance
-that is. In Azure the platform's worker sends both to Application Insights; elsewhere OpenTelemetry's own variables
-`OTEL_TRACES_EXPORTER=console` and `OTEL_METRICS_EXPORTER=console` print them. Where neither is asked for, nothing of
-OpenTelemetry is even imported.
-
-No other module imports it. Ids of recordings are attributes of spans only: as a metric's they would cost a series each.
+A trace begins with the event, continues with the queue's message, and ends with the chunk's commit, on any instance.
+In Azure the platform's worker sends both to Application Insights; elsewhere OpenTelemetry's own variables
+`OTEL_TRACES_EXPORTER=console` and `OTEL_METRICS_EXPORTER=console` print them. Without either, OpenTelemetry is not
+imported. No other module imports it. Recording ids are attributes of spans only: in a metric, each is a new series.
 """
 
 # ruff: noqa: PLC0415 - imports wait until telemetry is known to be wanted
@@ -16,7 +14,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.core.errors import ArchiverError
 
@@ -71,17 +69,17 @@ class _Instruments:
 
 @contextmanager
 def span(name: str, *, parent: str | None = None, **attributes: str | float | None) -> Iterator[None]:
-    """Trace what happens inside.
+    """Trace the code inside as a span.
 
     Parameters
     ----------
     name
-        What it is, such as `chunk.archive`.
+        The span's name, such as `chunk.archive`.
     parent
-        The `traceparent` (W3C Trace Context) of what caused it; what is being traced already is linked then. Without
-        it, or where it is none, the span belongs to what is being traced already.
+        The parent's `traceparent` (W3C Trace Context); the current span is then linked. Without a valid one, the
+        current span is the parent.
     attributes
-        Facts about it; None values are left out.
+        The span's attributes; None values are left out.
     """
     instruments = _instruments()
     if instruments is None:
@@ -97,7 +95,7 @@ def span(name: str, *, parent: str | None = None, **attributes: str | float | No
         context,
         links=links,
         attributes={key: value for key, value in attributes.items() if value is not None},
-        # Texts of the SDKs' errors can hold parts of a signature: nothing of them is recorded but their type.
+        # Texts of the SDKs' errors can hold parts of a signature: only their type is recorded.
         record_exception=False,
         set_status_on_exception=False,
     ) as current:
@@ -111,7 +109,7 @@ def span(name: str, *, parent: str | None = None, **attributes: str | float | No
 
 
 def traceparent() -> str | None:
-    """Return what is being traced as a `traceparent`, to go on elsewhere; None where nothing is."""
+    """Return the current span as a `traceparent`, or None."""
     if _instruments() is None:
         return None
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -122,25 +120,13 @@ def traceparent() -> str | None:
 
 
 def work_began(waited: timedelta) -> None:
-    """Count how long a message was due before its work began."""
+    """Record how long a message was due before its work began."""
     if (instruments := _instruments()) is not None:
         instruments.queue_age.record(max(0.0, waited.total_seconds()))
 
 
 def chunk_archived(size: int, seconds: float, *, tries: int, time_left: timedelta, format: str) -> None:  # noqa: A002 - the field's name
-    """Count a chunk that was archived.
-
-    Parameters
-    ----------
-    size
-        Bytes of its media.
-    seconds
-        How long the try took that succeeded.
-    tries
-        How many there were, that one included.
-    time_left
-        Until the service deletes the source.
-    """
+    """Record an archived chunk: its bytes, the last try's seconds, all tries, the time until the source expires."""
     if (instruments := _instruments()) is None:
         return
     labels = {"format": format}
@@ -151,14 +137,14 @@ def chunk_archived(size: int, seconds: float, *, tries: int, time_left: timedelt
 
 
 def attention_raised(severity: str, kind: str) -> None:
-    """Count something that an operator has to look at."""
+    """Count an incident."""
     if (instruments := _instruments()) is not None:
         instruments.attention.add(1, {"severity": severity, "kind": kind})
 
 
 @contextmanager
 def using(tracers: TracerProvider, meters: MeterProvider) -> Iterator[None]:
-    """Trace and measure with these providers inside, whatever the environment says; for tests."""
+    """Use these providers inside, in place of the environment's; for tests."""
     before = _forced[:]
     _forced[:] = [_Instruments.of(tracers.get_tracer(NAME), meters.get_meter(NAME))]
     try:
@@ -176,21 +162,18 @@ def _instruments() -> _Instruments | None:
 
 @lru_cache(maxsize=1)
 def _configured() -> _Instruments | None:
-    """Return what the process's environment asks for."""
+    """Return the instruments that the process's environment asks for."""
     if not wanted(os.environ):
         return None
     from opentelemetry import metrics, trace
 
     if not _is_workers(os.environ):
-        if _is_console(os.environ, "OTEL_TRACES_EXPORTER"):
-            trace.set_tracer_provider(_console_tracers())
-        if _is_console(os.environ, "OTEL_METRICS_EXPORTER"):
-            metrics.set_meter_provider(_console_meters())
+        _print(os.environ)
     return _Instruments.of(trace.get_tracer(NAME), metrics.get_meter(NAME))
 
 
 def wanted(environment: Mapping[str, str]) -> bool:
-    """Whether the environment asks for telemetry, of the worker or on the console."""
+    """Whether the environment asks for telemetry, from the worker or on the console."""
     return _is_workers(environment) or any(_is_console(environment, name) for name in _EXPORTERS)
 
 
@@ -203,20 +186,20 @@ def _is_console(environment: Mapping[str, str], name: str) -> bool:
     return "console" in environment.get(name, "").replace(" ", "").lower().split(",")
 
 
-def _console_tracers() -> Any:
+def _print(environment: Mapping[str, str]) -> None:
+    """Print traces and metrics, as the environment asks for."""
+    from opentelemetry import metrics, trace
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, PeriodicExportingMetricReader
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
-    return provider
-
-
-def _console_meters() -> Any:
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, PeriodicExportingMetricReader
-
-    return MeterProvider([PeriodicExportingMetricReader(ConsoleMetricExporter())])
+    if _is_console(environment, "OTEL_TRACES_EXPORTER"):
+        tracers = TracerProvider()
+        tracers.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
+        trace.set_tracer_provider(tracers)
+    if _is_console(environment, "OTEL_METRICS_EXPORTER"):
+        metrics.set_meter_provider(MeterProvider([PeriodicExportingMetricReader(ConsoleMetricExporter())]))
 
 
 def _context_of(parent: str | None) -> Context | None:

@@ -1,14 +1,13 @@
 """Where credentials may be sent.
 
-A recording's event names the URL its file is read from. Whoever can forge an event, or redirect a download, would be
-handed a signature or a bearer token, so every URL is checked against the trusted origins before anything is signed,
-on the first request and on every redirect.
+An event names the URL that a file is read from. A forged event or a redirect could send a signature or a bearer token
+to an attacker, so every URL, also of a redirect, is checked against the trusted origins before a request is signed.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from shared.core.errors import UntrustedOrigin
@@ -45,12 +44,12 @@ class TrustedOrigins:
     def check(self, url: str) -> None:
         """Raise `UntrustedOrigin` unless `url` is on a trusted origin.
 
-        The URL must be plain: a backslash, control character, user name or password is refused whatever the host.
+        A URL with a backslash, a control character, a user name or a password is refused on every host.
         """
         origin = _origin(url)
         if origin is None:
             raise UntrustedOrigin("the location is not a plain http(s) URL, so nothing is read from it")
-        if not any(rule(*origin) for rule in self._rules):
+        if not any(rule.allows(*origin) for rule in self._rules):
             scheme, host, port = origin
             raise UntrustedOrigin(
                 f"{scheme}://{host}:{port} is not a trusted origin, so no credentials are sent there; "
@@ -58,18 +57,17 @@ class TrustedOrigins:
             )
 
 
-class _Rule:
-    def __init__(self, scheme: str, host: str, *, wildcard: bool, port: int | None) -> None:
-        self._scheme = scheme
-        self._host = host
-        self._wildcard = wildcard
-        self._port = port
+class _Rule(NamedTuple):
+    scheme: str
+    host: str
+    wildcard: bool
+    port: int | None
 
-    def __call__(self, scheme: str, host: str, port: int) -> bool:
+    def allows(self, scheme: str, host: str, port: int) -> bool:
         return (
-            scheme == self._scheme
-            and (host.endswith("." + self._host) if self._wildcard else host == self._host)
-            and (self._port is None or port == self._port)
+            scheme == self.scheme
+            and (host.endswith("." + self.host) if self.wildcard else host == self.host)
+            and self.port in {None, port}
         )
 
 
@@ -79,7 +77,7 @@ def _rule(pattern: str) -> _Rule:
         raise ValueError(f"{pattern!r} is not an origin such as https://*.asm.skype.com")
     scheme = match["scheme"].lower()
     port = None if match["port"] == "*" else int(match["port"] or _DEFAULT_PORTS[scheme])
-    return _Rule(scheme, match["host"].lower(), wildcard=match["wildcard"] is not None, port=port)
+    return _Rule(scheme, match["host"].lower(), match["wildcard"] is not None, port)
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:

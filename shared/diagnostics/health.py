@@ -1,4 +1,4 @@
-"""Whether the things the app depends on can be reached, and what to do about those that cannot."""
+"""Whether the app's dependencies can be reached, and the fix where not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import AzureError
 
 from shared.core.errors import ServiceError
-from shared.diagnostics.findings import explained
+from shared.diagnostics.results import explained
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from shared.recordings.acs_client import AcsClient
 
 TIMEOUT = 5.0
-"""Seconds that a dependency has to answer."""
+"""The timeout of one dependency, seconds."""
 
 FRESH = 5.0
-"""Seconds for which what was found is told again. Everybody may ask, and the service counts the app's requests."""
+"""Seconds for which a result is used again: the route needs no key, and the service throttles the app's requests."""
 
 NO_RECORDING = "health"
-"""An id that no recording has: the service's 404 for it proves that it answers and takes the app's credentials."""
+"""An id that no recording has: the service's 404 for it proves that it accepts the app's credentials."""
 
 
 @dataclass(frozen=True, slots=True)
 class DependencyHealth:
-    """How one dependency is; `detail` says what is wrong and the mend."""
+    """The state of one dependency; `detail` has what is wrong and the fix."""
 
     ok: bool
     detail: str | None = None
@@ -43,13 +43,7 @@ class DependencyHealth:
 
 
 class Health:
-    """Checks the archive's container, the queue and the communication service, all at once.
-
-    Parameters
-    ----------
-    clock
-        Seconds from any beginning.
-    """
+    """Checks the archive's container, the queue and the communication service; `clock` is monotonic, in seconds."""
 
     def __init__(
         self,
@@ -65,19 +59,19 @@ class Health:
             "communicationService": lambda: _service_answers(control),
         }
         self._clock = clock
-        self._look: asyncio.Task[dict[str, DependencyHealth]] | None = None
-        self._looked_at = 0.0
+        self._checking: asyncio.Task[dict[str, DependencyHealth]] | None = None
+        self._checked_at = 0.0
 
     async def check(self) -> dict[str, DependencyHealth]:
-        """Return a finding for each dependency, at most `FRESH` seconds old; who asks meanwhile shares the look."""
-        if self._look is None or (self._look.done() and self._clock() - self._looked_at >= FRESH):
-            self._look = asyncio.create_task(self._looked())
-        return await asyncio.shield(self._look)
+        """Return each dependency's state, at most `FRESH` seconds old; simultaneous calls share one check."""
+        if self._checking is None or (self._checking.done() and self._clock() - self._checked_at >= FRESH):
+            self._checking = asyncio.create_task(self._checked())
+        return await asyncio.shield(self._checking)
 
-    async def _looked(self) -> dict[str, DependencyHealth]:
-        findings = await asyncio.gather(*(_finding(check) for check in self._checks.values()))
-        self._looked_at = self._clock()
-        return dict(zip(self._checks, findings, strict=True))
+    async def _checked(self) -> dict[str, DependencyHealth]:
+        results = await asyncio.gather(*(_result(check) for check in self._checks.values()))
+        self._checked_at = self._clock()
+        return dict(zip(self._checks, results, strict=True))
 
 
 async def _service_answers(control: AcsClient) -> None:
@@ -88,13 +82,13 @@ async def _service_answers(control: AcsClient) -> None:
             raise
 
 
-async def _finding(check: Callable[[], Awaitable[object]]) -> DependencyHealth:
+async def _result(check: Callable[[], Awaitable[object]]) -> DependencyHealth:
     try:
         async with asyncio.timeout(TIMEOUT):
             await check()
     except ServiceError as error:
-        mend = "; check ACS_ENDPOINT or ACS_CONNECTION_STRING" if error.status in {401, 403, 503} else ""
-        return DependencyHealth(ok=False, detail=f"the service answered {error.status} {error.code}{mend}")
+        fix = "; check ACS_ENDPOINT or ACS_CONNECTION_STRING" if error.status in {401, 403, 503} else ""
+        return DependencyHealth(ok=False, detail=f"the service answered {error.status} {error.code}{fix}")
     except TimeoutError:
         return DependencyHealth(ok=False, detail=f"no answer within {TIMEOUT:g} s; check the address and the network")
     except AzureError as error:

@@ -1,7 +1,4 @@
-"""The app tries its storage: the archive's container, the queues, the tables.
-
-Every probe leaves the archive and the queue as they were; each says how.
-"""
+"""The checks of storage: the archive's container, the queues, the tables. None changes the archive or the queue."""
 
 from __future__ import annotations
 
@@ -9,13 +6,13 @@ import json
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
 from shared.core.azure_errors import error_code
-from shared.diagnostics.findings import Check, CheckStatus, Trouble
+from shared.core.times import utc_now
+from shared.diagnostics.results import Check, CheckStatus, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,16 +23,17 @@ if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueClient
 
     from shared.config.settings import Settings
+    from shared.core.times import Now
     from shared.recordings.acs_client import AcsClient
 
 PROBE_BLOB = "diagnostics/probe.json"
-"""Outside every recording's prefix, and always the same: a container that refuses deletes keeps only one."""
+"""Outside every recording's prefix, and always the same name: an immutable container keeps only one."""
 
 ONCE: dict[str, Any] = {"retry_total": 0}
-"""A diagnosis tells what is, not what is after some tries."""
+"""A diagnosis reports the present state, without retries."""
 
 AGAIN: dict[str, Any] = {**ONCE, "retry_total": 1, "retry_backoff_factor": 0.1}
-"""Once more after a failure: an idle connection may have been closed by the other side just now."""
+"""One retry: the other side may just have closed an idle connection."""
 
 CONTAINER_ROLE = "the role Storage Blob Data Contributor on the archive's container"
 _QUEUE_ROLE = "the role Storage Queue Data Contributor on the queue"
@@ -43,13 +41,9 @@ _TABLE_ROLE = "the role Storage Table Data Contributor on the archive's account"
 _HIDDEN = 3600  # seconds
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What the app reaches. Queues and table are made when their turn comes: an address that is wrong is a finding."""
+    """The app's dependencies. Clients of queues and table are made by their checks, which report a wrong address."""
 
     settings: Settings
     container: ContainerClient
@@ -58,11 +52,11 @@ class Surroundings:
     table: Callable[[], TableClient]
     control: AcsClient
     session: aiohttp.ClientSession
-    now: Callable[[], datetime] = field(default=_utc_now)
+    now: Now = field(default=utc_now)
 
 
 async def container_read(around: Surroundings) -> str:
-    """List one blob, and ask for the container's properties."""
+    """List one blob, and get the container's properties."""
     container = around.container
     async for page in container.list_blobs(results_per_page=1, **ONCE).by_page():
         async for _ in page:
@@ -78,13 +72,13 @@ async def container_read(around: Surroundings) -> str:
 
 
 async def container_write(around: Surroundings) -> str:
-    """Write the probe unless it is there already: Storage asks for the role before it looks whether it is."""
+    """Write the probe unless it exists: Storage checks the role first, so a conflict proves it, too."""
     blob = around.container.get_blob_client(PROBE_BLOB)
     content = json.dumps({"writtenBy": "recordings doctor, to try the app's access", "at": around.now().isoformat()})
     try:
         await blob.upload_blob(content.encode(), overwrite=False, **ONCE)
     except ResourceExistsError:
-        return f"it may be written; {PROBE_BLOB} is there from before"
+        return f"the container can be written; {PROBE_BLOB} exists from an earlier diagnosis"
     with suppress(ResourceNotFoundError):  # another diagnosis deleted it just now
         stream = await blob.download_blob(**ONCE)
         await stream.readall()
@@ -92,7 +86,7 @@ async def container_write(around: Surroundings) -> str:
 
 
 async def container_delete(around: Surroundings) -> str:
-    """Delete the probe; an immutable container is right to refuse, and then keeps this one blob."""
+    """Delete the probe; an immutable container refuses that, and keeps this one blob."""
     try:
         await around.container.delete_blob(PROBE_BLOB, **ONCE)
     except ResourceNotFoundError:  # another diagnosis deleted it just now
@@ -105,16 +99,16 @@ async def container_delete(around: Surroundings) -> str:
 
 
 async def queue_read(around: Surroundings) -> str:
-    """Ask for the queue's length, and peek."""
-    queue = _made(around.queue)
+    """Get the queue's length, and peek."""
+    queue = _client(around.queue)
     properties = await queue.get_queue_properties(**ONCE)
     await queue.peek_messages(max_messages=1, **ONCE)
     return f"queue {queue.queue_name} can be read; messages: {properties.approximate_message_count}"
 
 
 async def queue_write(around: Surroundings) -> str:
-    """Put a message and delete it. It is hidden for as long as it lives, but for a second, so no function sees it."""
-    queue = _made(around.queue)
+    """Put a message and delete it. It is hidden until a second before it expires, so no function gets it."""
+    queue = _client(around.queue)
     message = await queue.send_message(
         "recordings doctor", visibility_timeout=_HIDDEN - 1, time_to_live=_HIDDEN, **ONCE
     )
@@ -123,24 +117,24 @@ async def queue_write(around: Surroundings) -> str:
 
 
 async def queue_poison(around: Surroundings) -> str:
-    """Ask for the length of the queue of messages that failed for good."""
-    queue = _made(around.poison_queue)
+    """Get the length of the poison queue."""
+    queue = _client(around.poison_queue)
     try:
         properties = await queue.get_queue_properties(**ONCE)
     except ResourceNotFoundError:
-        return f"there is no {queue.queue_name} yet: no message ever failed for good"
+        return f"there is no {queue.queue_name} yet: no message has become poison"
     if count := properties.approximate_message_count or 0:
         raise Trouble(
             f"messages in {queue.queue_name}: {count}; these chunks are not archived",
-            "the sweep puts them back within five minutes; see why they failed: docs/operations.md, chunks-poisoned",
+            "the sweep queues them again within five minutes; for the cause see docs/operations.md, chunks-poisoned",
             status=CheckStatus.WARNING,
         )
     return f"{queue.queue_name} is empty"
 
 
 async def tables(around: Surroundings) -> str:
-    """Write and delete a row in a table of its own, which stays: a deleted table's name is blocked for a while."""
-    table = _made(around.table)
+    """Write and delete a row in a table of its own. The table stays: a deleted table's name is blocked for a while."""
+    table = _client(around.table)
     row = {"PartitionKey": "probe", "RowKey": uuid.uuid4().hex}
     try:
         await table.upsert_entity(row, **AGAIN)
@@ -153,12 +147,12 @@ async def tables(around: Surroundings) -> str:
     return f"a row of table {table.table_name} was written, read and deleted"
 
 
-def _made[T](make: Callable[[], T]) -> T:
+def _client[T](make: Callable[[], T]) -> T:
     try:
         return make()
     except ValueError as error:
         raise Trouble(
-            "ARCHIVE_STORAGE names no address for it", "copy the whole connection string from the account's keys"
+            "ARCHIVE_STORAGE has no address for it", "copy the whole connection string from the account's keys"
         ) from error
 
 
@@ -171,4 +165,4 @@ STORAGE_CHECKS = (
     Check("storage.queue.poison", queue_poison, _QUEUE_ROLE, ("storage.queue.read",)),
     Check("storage.tables", tables, _TABLE_ROLE),
 )
-"""What is tried of storage, in the order of the way of the data."""
+"""The checks of storage, in the order of the report."""

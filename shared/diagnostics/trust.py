@@ -1,4 +1,4 @@
-"""Whether the trusted origins are those of the service, and no wider."""
+"""Whether the trusted origins are the service's, and no others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from shared.core.errors import UntrustedOrigin
-from shared.diagnostics.findings import CheckStatus, Trouble
+from shared.diagnostics.results import CheckStatus, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,9 +20,9 @@ SERVICE_SAMPLES = (
     "https://us-api.asyncgw.teams.microsoft.com/",
     "https://us-api.ams.gov.teams.microsoft.us/",
 )
-"""A host of each family that serves recordings; a cloud has one of them."""
+"""A host of each domain that serves recordings; a cloud has one of them."""
 
-ANYBODYS = (
+PUBLIC_DOMAINS = (
     "azureedge.net",
     "azurefd.net",
     "azurewebsites.net",
@@ -32,23 +32,19 @@ ANYBODYS = (
     "trafficmanager.net",
     "amazonaws.com",
 )
-"""Domains under which anybody can have a host."""
+"""Domains in which every customer can create a host."""
 
 
 def check(patterns: Sequence[str], origins: TrustedOrigins, endpoint: str) -> None:
-    """Raise `Trouble` when credentials could go to somebody else, or could not go to the service.
+    """Raise `Trouble` where credentials could be sent to an attacker, or could not be sent to the service.
 
-    Parameters
-    ----------
-    patterns, origins
-        RECORDING_TRUSTED_ORIGINS, as given and as read.
-    endpoint
-        The Communication Services resource; an address of this machine is an emulator's.
+    `patterns` and `origins` are RECORDING_TRUSTED_ORIGINS, as text and as read; an `endpoint` on this machine is an
+    emulator's.
     """
     if wide := [pattern for pattern in patterns if _is_wide(pattern)]:
         raise Trouble(
-            f"anybody can have a host that {_listed(wide)} trusts, and be sent the app's credentials",
-            f"take {_listed(wide)} out of RECORDING_TRUSTED_ORIGINS",
+            f"{_listed(wide)} also trusts hosts of other customers, which could receive the app's credentials",
+            f"remove {_listed(wide)} from RECORDING_TRUSTED_ORIGINS",
         )
     local = _is_local(urlsplit(endpoint).hostname or "")
     wanted = (f"{endpoint}/",) if local else SERVICE_SAMPLES
@@ -62,8 +58,8 @@ def check(patterns: Sequence[str], origins: TrustedOrigins, endpoint: str) -> No
     plain = [pattern for pattern in patterns if _is_plain(pattern) and not (local and _is_local(_host(pattern)))]
     if plain:
         raise Trouble(
-            f"{_listed(plain)} is trusted, which is not the service over https",
-            f"take {_listed(plain)} out of RECORDING_TRUSTED_ORIGINS; it belongs into local.settings.json only",
+            f"{_listed(plain)} is trusted, but is not the service over https",
+            f"remove {_listed(plain)} from RECORDING_TRUSTED_ORIGINS; use it in local.settings.json only",
             status=CheckStatus.WARNING,
         )
 
@@ -73,7 +69,7 @@ def _is_wide(pattern: str) -> bool:
     if not host.startswith("*."):
         return False
     domain = host.removeprefix("*.")
-    return "." not in domain or any(domain == name or domain.endswith(f".{name}") for name in ANYBODYS)
+    return "." not in domain or any(domain == name or domain.endswith(f".{name}") for name in PUBLIC_DOMAINS)
 
 
 def _is_plain(pattern: str) -> bool:

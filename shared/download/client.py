@@ -1,9 +1,8 @@
-"""Reads a recording's files from the service: signed requests, and a judgement of what comes back.
+"""Reads a recording's files from the service: signed requests, and checks of the responses.
 
-The service has been seen to answer with nothing, with HTML under status 200 or 400, with sporadic 401s and 503s, with
-bodies that are cut or stall, and with redirects to regional hosts. So redirects are followed here, one signature and
-one check of the origin a hop; a range that breaks is asked for again from where it broke; and a file's first bytes
-decide whether it is one.
+The service sometimes sends nothing, HTML with status 200 or 400, sporadic 401s and 503s, bodies that are cut or stall,
+and redirects to regional hosts. So redirects are followed here, with a signature and a check of the origin for each; a
+range that breaks is requested again from where it broke; and a file's first bytes decide whether it is a media file.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from shared.download.signing import Signer
 
 PROBE_BYTES = 256 * 1024
-"""How much the first request asks for. Enough for a short recording, little to have read in vain when resuming."""
+"""The length of the first request. Enough for a short recording, and little to read again after an interruption."""
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MAX_HOPS = 4
@@ -47,18 +46,15 @@ class DownloadClient:
     Parameters
     ----------
     session
-        Shared by the whole process. Nothing of its settings is relied on: bodies are never decompressed, redirects
-        never followed by it.
-    signer
-        Signs each request.
-    origins
-        Where requests may be sent.
+        Shared by the whole process; its settings for redirects and decompression are not used.
+    signer, origins
+        Signs each request, and decides which hosts it may be sent to.
     stall_seconds
-        How long a connection may bring nothing before it is cut. There is no limit to how long a file may take.
+        How long a connection may send nothing before it is closed. There is no limit to the time of a whole file.
     probe_bytes
-        How much of a media file the first request asks for.
+        Bytes of the first request for a media file.
     sleep
-        Waits between tries; replaceable in tests.
+        Waits between tries; a test passes its own.
     """
 
     def __init__(
@@ -79,58 +75,26 @@ class DownloadClient:
         self._sleep = sleep
 
     async def read(self, url: str, *, limit: int) -> bytes:
-        """Return a small JSON file whole.
-
-        Parameters
-        ----------
-        url
-            Where it is.
-        limit
-            The most bytes it may have.
+        """Return a JSON file of at most `limit` bytes.
 
         Raises
         ------
         UntrustedOrigin
-            The URL, or a redirect, leads where credentials must not go.
+            The URL, or a redirect, is on a host that credentials must not be sent to.
         SourceUnavailable
             No answer, a refusal, or a cut body.
         SourceNotReady
             Nothing, a page, something that is not JSON, or more than `limit`.
         """
-        patience = Patience(self._sleep)
-        while True:
-            try:
-                return await self._read(url, limit)
-            except SourceUnavailable as error:
-                await patience.wait(error)
+        return await self._retried(lambda: self._read(url, limit))
 
     @asynccontextmanager
     async def open(self, url: str, *, format: Format | None) -> AsyncIterator[MediaFile]:  # noqa: A002 - the field's name
-        """Ask for a media file, judge the first answer, and give access to the rest.
+        """Request a media file, check the first response, and give access to the rest.
 
-        Parameters
-        ----------
-        url
-            Where it is.
-        format
-            The format it was announced with; None when nothing was said, then any known one will do.
-
-        Raises
-        ------
-        UntrustedOrigin
-            The URL, or a redirect, leads where credentials must not go.
-        SourceUnavailable
-            No answer, a refusal (`SourceRefused` has its `status`), or a cut body.
-        SourceNotReady
-            Nothing, a page, or a file of another format.
+        `format` is the announced one; with None, any known format is accepted. Raises what `read` raises.
         """
-        patience = Patience(self._sleep)
-        while True:
-            try:
-                media = await self._open(url, format)
-                break
-            except SourceUnavailable as error:
-                await patience.wait(error)
+        media = await self._retried(lambda: self._open(url, format))
         try:
             yield media
         finally:
@@ -139,14 +103,7 @@ class DownloadClient:
     async def delete(self, url: str) -> None:
         """Delete a file at the service; one that is gone already counts as deleted.
 
-        Raises
-        ------
-        UntrustedOrigin
-            The URL, or a redirect, leads where credentials must not go.
-        SourceUnavailable
-            No answer, or a refusal.
-        SourceNotReady
-            A page in place of an answer: whether it is deleted, nobody knows.
+        Raises what `read` raises; `SourceNotReady` for a page, which does not show whether the file is deleted.
         """
         response, _ = await self._request("DELETE", url, None)
         response.close()
@@ -156,13 +113,21 @@ class DownloadClient:
             raise SourceNotReady("the service answers the deletion with a page")
 
     async def answer(self, url: str, start: int, end: int | None) -> FileResponse:
-        """Ask for the bytes from `start` to before `end`, and return the answer with its body still to be read."""
+        """Request the bytes from `start` to before `end`, and return the response with its body still to be read."""
         response, location = await self._request("GET", url, f"bytes={start}-{'' if end is None else end - 1}")
         try:
-            return await self._judged(response, location)
+            return await self._checked(response, location)
         except BaseException:
             response.close()
             raise
+
+    async def _retried[T](self, action: Callable[[], Awaitable[T]]) -> T:
+        patience = Patience(self._sleep)
+        while True:
+            try:
+                return await action()
+            except SourceUnavailable as error:
+                await patience.wait(error)
 
     async def _request(self, method: str, url: str, range_: str | None) -> tuple[aiohttp.ClientResponse, str]:
         """Send a signed request, following redirects; return the answer and the address it came from."""
@@ -197,7 +162,7 @@ class DownloadClient:
     async def _read(self, url: str, limit: int) -> bytes:
         response, _ = await self._request("GET", url, None)
         try:
-            content = await (await self._judged(response, url)).body.read(limit + 1)
+            content = await (await self._checked(response, url)).body.read(limit + 1)
             if len(content) > limit:
                 raise SourceNotReady(f"the service sends more than {limit} bytes in place of the metadata file")
         finally:
@@ -205,9 +170,9 @@ class DownloadClient:
         try:
             json.loads(content)
         except (ValueError, RecursionError) as exc:
-            found = describe(content[:HEAD_BYTES])
-            found = "cut or malformed JSON" if found == "a JSON document" else found
-            raise SourceNotReady(f"the service sends {found} in place of the metadata file") from exc
+            description = describe(content[:HEAD_BYTES])
+            description = "cut or malformed JSON" if description == "a JSON document" else description
+            raise SourceNotReady(f"the service sends {description} in place of the metadata file") from exc
         return content
 
     async def _open(self, url: str, announced: Format | None) -> MediaFile:
@@ -216,24 +181,24 @@ class DownloadClient:
         latency = asyncio.get_running_loop().time() - began
         try:
             head = await answer.body.read(HEAD_BYTES)
-            found = _recognised(answer, head, announced)
+            known = _format_of(answer, head, announced)
         except BaseException:
             answer.body.close()
             raise
         answer.body.unread(head)
         digest = hashlib.sha256(head).hexdigest()
-        return MediaFile(self.answer, url, answer, sleep=self._sleep, format=found, head=digest, latency=latency)
+        return MediaFile(self.answer, url, answer, sleep=self._sleep, format=known, head=digest, latency=latency)
 
-    async def _judged(self, response: aiohttp.ClientResponse, location: str) -> FileResponse:
+    async def _checked(self, response: aiohttp.ClientResponse, location: str) -> FileResponse:
         if response.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
             raise refusal(response, await beginning(response, stall_seconds=self._stall_seconds))
         return FileResponse.of(response, location, stall_seconds=self._stall_seconds)
 
 
-def _recognised(answer: FileResponse, head: bytes, announced: Format | None) -> Format:
+def _format_of(answer: FileResponse, head: bytes, announced: Format | None) -> Format:
     if answer.start != 0:
         raise SourceUnavailable("the service answers with another part of the file than was asked for")
-    found = sniff(head)
-    if found is None or (announced is not None and found is not announced):
+    known = sniff(head)
+    if known is None or known is not (announced or known):
         raise SourceNotReady(f"the service sends {describe(head)} in place of the {announced or 'media'} file")
-    return found
+    return known

@@ -1,4 +1,4 @@
-"""A media file at the service, and parts of it being read, each mending itself where it breaks."""
+"""A media file at the service, and the reading of its parts, with retries."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ if TYPE_CHECKING:
 
 
 class MediaFile:
-    """A media file at the service, judged by its first answer.
+    """A media file at the service, described by its first response.
 
     Attributes
     ----------
     size
-        Bytes; None as long as the service has not said.
+        Bytes; None while it is not known.
     ranges
-        Whether parts of it can be asked for.
+        Whether the service sends parts of it.
     format
-        What its first bytes show.
+        The format that its first bytes show.
     identity
-        Tells this file's content from another's, as far as that can be known without reading it: made from the size,
-        a strong ETag if there is one, and the first 64 KiB.
+        Differs where the content differs, as far as the size, a strong ETag and the first 64 KiB show it.
     latency
-        Seconds between a request and its answer, the least of late.
+        Seconds between a request and its response, the least of late.
     arrived
-        Bytes that have come in on all connections, whether or not they were asked for.
+        Bytes received on all connections, whether or not they were requested.
     """
 
     def __init__(
@@ -63,19 +62,19 @@ class MediaFile:
     def read(
         self, start: int, end: int | None, *, refused: Callable[[float | None], None] | None = None
     ) -> RangeReader:
-        """Return the bytes from `start` to before `end` (None: the file's end), to be read.
+        """Return a reader of the bytes from `start` to before `end` (None: the file's end).
 
-        `refused` is told whenever the service asks to be spared (429, 503), with the seconds it named.
+        `refused` is called for each 429 and 503 of the service, with the seconds of its Retry-After.
         """
         return RangeReader(self, start, end, Patience(self._sleep, refused))
 
     async def answer(self, start: int, end: int | None) -> FileResponse:
-        """Ask for a part of the file; the body may begin before `start` where the service ignores ranges.
+        """Request a part of the file; the body may begin before `start` where the service ignores ranges.
 
         Raises
         ------
         SourceChanged
-            Size or ETag are not those of the first answer.
+            Size or ETag are not those of the first response.
         """
         if start == 0 and self._first is not None:
             answer, self._first = self._first, None
@@ -84,13 +83,13 @@ class MediaFile:
         answer = await self._fresh(start, end)
         self.latency = min(asyncio.get_running_loop().time() - began, self.latency * 1.25)
         try:
-            self._judge(answer, start)
+            self._check(answer, start)
         except Retryable:
             answer.body.close()
             raise
         return answer
 
-    def _judge(self, answer: FileResponse, start: int) -> None:
+    def _check(self, answer: FileResponse, start: int) -> None:
         if answer.is_text and not self._is_text:
             raise SourceNotReady("the service answers with a page in place of a part of the file")
         if self.size is not None and answer.size is None and not answer.partial:
@@ -103,7 +102,7 @@ class MediaFile:
             raise SourceUnavailable("the service answers with another part of the file than was asked for")
 
     async def _fresh(self, start: int, end: int | None) -> FileResponse:
-        """Ask where the last answer came from; if that refuses, ask at the file's own address again."""
+        """Request from the address of the last response; if that refuses, from the file's own address."""
         if self._location != self._url:
             try:
                 return await self._request(self._location, start, end)
@@ -114,27 +113,24 @@ class MediaFile:
         return answer
 
     def count(self, arrived: int) -> None:
-        """Note that so many bytes have come in."""
+        """Add to the bytes received."""
         self.arrived += arrived
 
     def ended(self, size: int) -> None:
-        """Note where a file whose size was not known has ended."""
+        """Set the size of a file whose size was not known."""
         self.size = size
 
     def close(self) -> None:
-        """Let go of the first answer, if nobody has read it."""
+        """Close the first response, if it was not read."""
         if self._first is not None:
             self._first.body.close()
             self._first = None
 
 
 class RangeReader:
-    """A part of a file, read in order; a broken connection is replaced where it broke.
+    """Reads a part of a file in order, with a new request where a connection breaks.
 
-    Attributes
-    ----------
-    position
-        Offset in the file of what comes next.
+    `position` is the offset in the file of the next byte.
     """
 
     def __init__(self, media: MediaFile, start: int, end: int | None, patience: Patience) -> None:
@@ -149,7 +145,7 @@ class RangeReader:
         return self._end is None or offset < self._end
 
     async def begin(self) -> FileResponse:
-        """Send the request, so that the body is on its way when `into` is called."""
+        """Send the request, so that the body arrives before `into` is called."""
         while self._answer is None:
             try:
                 answer = await self._media.answer(self.position, self._end)
@@ -167,7 +163,7 @@ class RangeReader:
         Raises
         ------
         Retryable
-            The part could not be had after several tries without a byte between them.
+            Several tries in a row brought no byte.
         """
         while self._end is None or self.position < self._end:
             if self.position == self._media.size:
@@ -201,27 +197,25 @@ class RangeReader:
         return 0
 
     def close(self) -> None:
-        """Drop the connection, unless its body was read to the end."""
+        """Close the connection, unless its body was read to the end."""
         if self._answer is not None:
             self._answer.body.close()
             self._answer = None
 
 
 class Patience:
-    """How often and how long something is tried again in place, before the message goes back to the queue.
+    """Retries in place, before the message goes back to the queue.
 
     Parameters
     ----------
     sleep
         Waits for seconds.
     refused
-        Told of each answer that asks to be spared.
+        Called for each 429 and 503.
     """
 
     def __init__(
-        self,
-        sleep: Callable[[float], Awaitable[None]],
-        refused: Callable[[float | None], None] | None = None,
+        self, sleep: Callable[[float], Awaitable[None]], refused: Callable[[float | None], None] | None = None
     ) -> None:
         self._sleep = sleep
         self._refused = refused
@@ -241,5 +235,5 @@ class Patience:
         await self._sleep(delay)
 
     def renew(self) -> None:
-        """Begin anew: something has arrived."""
+        """Start to count anew, since bytes have arrived."""
         self._failures = 0

@@ -1,11 +1,10 @@
-"""A single answer of the service: what its status and headers say."""
+"""A single response of the service: what its status and headers show."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Self
 
@@ -14,10 +13,11 @@ import aiohttp
 from shared.core.errors import Retryable, SourceEnded, SourceNotReady, SourceRefused, SourceUnavailable
 from shared.core.media_formats import describe
 from shared.core.retry_policy import retry_after
+from shared.core.times import utc_now
 from shared.download.body import Body
 
 HEAD_BYTES = 64 * 1024
-"""How much of a file's beginning is looked at, and goes into its identity: two seconds of the plainest audio."""
+"""Bytes of a file's beginning that are examined, and that its identity is made of."""
 
 _CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)", re.IGNORECASE)
 
@@ -28,20 +28,18 @@ class FileResponse:
 
     Attributes
     ----------
-    body
-        What follows the headers.
     location
-        Where it came from after redirects.
+        Its URL, after redirects.
     start, end
-        The bytes it carries; `end` is exclusive, and None where no length was said.
+        The bytes it has; `end` is exclusive, and None where the response has no length.
     size
         The whole file's bytes, if known.
     partial
-        Whether it shows that parts can be asked for.
+        Whether it shows that the service sends parts.
     etag
         Strong ETag, if any.
     is_text
-        Whether it says to be a page or a document.
+        Whether its type is that of a page or a document.
     """
 
     body: Body
@@ -55,25 +53,25 @@ class FileResponse:
 
     @classmethod
     def of(cls, response: aiohttp.ClientResponse, location: str, *, stall_seconds: float) -> Self:
-        """Judge a response's headers; the body may stall for so long.
+        """Read a response's headers; the body may stall for `stall_seconds`.
 
         Raises
         ------
         SourceUnavailable
-            They contradict one another.
+            The headers contradict one another.
         SourceNotReady
-            There is nothing in it.
+            The file is empty.
         """
         headers = response.headers
         if headers.get("Content-Encoding", "identity").lower() != "identity":
             raise SourceUnavailable("the service sends an encoded body, though none was asked for")
         length = response.content_length
         # A 200 that carries a Content-Range has been seen: it is a part all the same.
-        said = headers.get("Content-Range")
-        start, end, size = (0, length, length) if said is None else _content_range(said)
+        content_range = headers.get("Content-Range")
+        start, end, size = (0, length, length) if content_range is None else _content_range(content_range)
         if end is not None and length is not None and end - start != length:
             raise SourceUnavailable("the service's Content-Length contradicts its Content-Range")
-        if said is None and response.status == HTTPStatus.PARTIAL_CONTENT:
+        if content_range is None and response.status == HTTPStatus.PARTIAL_CONTENT:
             raise SourceUnavailable("the service sends a part of a file without saying which")
         if length == 0:
             raise SourceNotReady("the service sends an empty file")
@@ -85,7 +83,7 @@ class FileResponse:
             start=start,
             end=end,
             size=size,
-            partial=said is not None,
+            partial=content_range is not None,
             etag=etag if etag and not etag.startswith("W/") else None,
             is_text=kind.startswith("text/") or kind.endswith(("json", "xml")),
         )
@@ -103,7 +101,7 @@ def _content_range(value: str) -> tuple[int, int | None, int | None]:
 
 
 async def beginning(response: aiohttp.ClientResponse, *, stall_seconds: float) -> bytes:
-    """Return what can be had of a refusal's body, to see what it is."""
+    """Return the beginning of a refusal's body, or nothing if it cannot be read."""
     try:
         async with asyncio.timeout(stall_seconds):
             return await response.content.read(HEAD_BYTES)
@@ -112,7 +110,7 @@ async def beginning(response: aiohttp.ClientResponse, *, stall_seconds: float) -
 
 
 def refusal(response: aiohttp.ClientResponse, body: bytes) -> Retryable:
-    """Say what an answer means that is neither 200 nor 206, from its status and the beginning of its body."""
+    """Return the error for a response that is neither 200 nor 206, from its status and the beginning of its body."""
     status = response.status
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
@@ -124,5 +122,5 @@ def refusal(response: aiohttp.ClientResponse, body: bytes) -> Retryable:
         return SourceNotReady("the service sends an empty file")
     if status == HTTPStatus.BAD_REQUEST and describe(body) in {"an HTML page", "a page or an XML document"}:
         return SourceNotReady("the service answered 400 with a page")
-    seconds = retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+    seconds = retry_after(response.headers.get("Retry-After"), utc_now())
     return SourceRefused(f"the service answered {status}", status=status, retry_after=seconds)

@@ -1,4 +1,4 @@
-"""How requests to Azure Communication Services prove who sent them: the resource's access key, or an Entra identity."""
+"""Signs requests to Azure Communication Services: with the resource's access key, or as an Entra identity."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import base64
 import binascii
 import hashlib
 import hmac
-from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from shared.core.errors import SettingsError
+from shared.core.times import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from azure.core.credentials_async import AsyncTokenCredential
 
+    from shared.core.times import Now
+
 SCOPE = "https://communication.azure.com//.default"
-"""What a token is asked for. The double slash is what the service's own SDK sends."""
+"""The scope of a token. The double slash is as in the service's own SDK."""
 
 _SIGNED_HEADERS = "x-ms-date;host;x-ms-content-sha256"
 
@@ -35,27 +35,16 @@ class Signer(Protocol):
 class HmacSigner:
     """Signs with the resource's access key.
 
-    A recording is served by other hosts than the resource's, but the signature is made for the resource's host, which
-    goes along as `x-ms-host`. Source: the content downloader of azure-communication-callautomation 1.6.0.
-
-    Parameters
-    ----------
-    endpoint
-        The resource's URL.
-    access_key
-        Its key, base64.
-    now
-        The time, in UTC.
+    Other hosts than the resource's serve recordings, but the signature is made for the resource's host, which is sent
+    as `x-ms-host`. Source: the content downloader of azure-communication-callautomation 1.6.0.
 
     Raises
     ------
     SettingsError
-        The endpoint or the key cannot be one. The message does not hold the key.
+        The endpoint is not a URL, or the key is not base64. The message does not have the key.
     """
 
-    def __init__(
-        self, endpoint: str, access_key: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, endpoint: str, access_key: str, *, now: Now = utc_now) -> None:
         self._host = urlsplit(endpoint).netloc
         if not self._host:
             raise SettingsError(
@@ -89,12 +78,7 @@ class HmacSigner:
 class TokenSigner:
     """Signs with a token of an Entra identity. The credential caches its tokens.
 
-    Parameters
-    ----------
-    credential
-        Where tokens come from.
-    endpoint
-        The resource's URL; when given, its host goes along as `x-ms-host`, as with a key.
+    With an `endpoint`, the resource's host is sent as `x-ms-host`, as with a key.
     """
 
     def __init__(self, credential: AsyncTokenCredential, endpoint: str | None = None) -> None:

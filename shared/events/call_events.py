@@ -1,4 +1,4 @@
-"""The events that say that a call has begun or ended, in both schemas.
+"""The events of a call's beginning and end, in both schemas.
 
 Source: "Azure Communication Services: voice and video calling events", Event Grid documentation.
 """
@@ -35,18 +35,10 @@ class CallChange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallEvent:
-    """What one event says of a call.
+    """The content of one event; fields that the event does not have are None.
 
-    Attributes
-    ----------
-    event_id, at
-        The event's own.
-    started_by
-        The caller's raw id.
-    group_id, room_id
-        None where the call is in no group, or no room.
-    is_two_party, is_rooms_call
-        None where the event does not say.
+    `at` is the event's time, `started_by` the caller's raw id. `group_id` and `room_id` are None for a call that is in
+    no group, or no room.
     """
 
     change: CallChange
@@ -87,14 +79,7 @@ CALL_EVENTS = frozenset(_CHANGES)
 
 
 def parse_call(event: Mapping[str, Any], received_at: datetime) -> CallEvent:
-    """Read an event.
-
-    Parameters
-    ----------
-    event
-        The decoded JSON object, in either schema.
-    received_at
-        Stands in for the event's time where it has none.
+    """Read an event, with the parameters of `parse_recording_files`.
 
     Raises
     ------
@@ -114,7 +99,7 @@ def parse_call(event: Mapping[str, Any], received_at: datetime) -> CallEvent:
         at=envelope.event_time or received_at,
         server_call_id=data.server_call_id,
         started_by=(person.raw_id if person else None) or None,
-        # A call without a group is in a group of noughts, one without a room in a room without a name.
+        # The service sends a group id of zeros for a call without a group, and an empty room id without a room.
         group_id=group if group not in {"", _NO_GROUP} else None,
         room_id=(data.room.id if data.room else None) or None,
         is_two_party=data.is_two_party,

@@ -1,4 +1,4 @@
-"""The queue's message: everything a worker needs to archive one chunk, whatever instance it runs on.
+"""The queue's message: everything that a worker needs to archive one chunk.
 
 Messages outlive deployments, so fields are only added and have defaults.
 """
@@ -20,7 +20,7 @@ class ChunkMessage(ReceivedModel):
     Attributes
     ----------
     prefix
-        Where the recording lies in the container.
+        The recording's prefix in the container.
     format
         The announced media format; None where the event did not say.
     expires_at
@@ -28,9 +28,9 @@ class ChunkMessage(ReceivedModel):
     tries
         Failed tries so far.
     due_at
-        When it may be worked on first; what passes from then on is time in the queue.
+        When it became, or becomes, visible in the queue.
     traceparent
-        The trace that the announcement belongs to, as W3C Trace Context writes it.
+        The announcement's trace (W3C Trace Context).
     """
 
     schema_version: Literal[1] = 1

@@ -5,12 +5,14 @@ Messages outlive deployments, so fields are only added and have defaults.
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from shared.core.errors import InvalidEvent
 from shared.core.models import ReceivedModel, UtcDatetime
+from shared.core.times import iso_time
 
 
 class EventMessage(ReceivedModel):
@@ -42,14 +44,20 @@ class EventMessage(ReceivedModel):
 
     def to_json(self) -> str:
         """Return the message's body."""
-        return self.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
+        # Not pydantic's own JSON: an event can hold half a surrogate pair, which only escapes can write.
+        return json.dumps(
+            self.model_dump(mode="python", by_alias=True, exclude_none=True)
+            | {"receivedAt": iso_time(self.received_at)}
+        )
 
     @classmethod
     def from_json(cls, body: str | bytes) -> EventMessage:
         """Read a message's body; raises `InvalidEvent` where it is no such message."""
         try:
-            message = cls.model_validate_json(body)
-        except ValidationError as error:
+            message = cls.model_validate(json.loads(body))
+        except (ValueError, RecursionError) as error:
+            if not isinstance(error, ValidationError):
+                raise InvalidEvent(f"the queue message holds no event: body: {type(error).__name__}") from None
             fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
             field = ".".join(str(part) for part in fault["loc"]) or "body"
             raise InvalidEvent(f"the queue message holds no event: {field}: {fault['msg']}") from None

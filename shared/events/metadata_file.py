@@ -1,7 +1,6 @@
-"""The metadata file that the service keeps beside each chunk.
+"""The metadata file that the service has for each chunk.
 
-The archive keeps its bytes as they came; what is read here only fills the manifest, so a field that cannot be read is
-left out rather than refused.
+The archive keeps its bytes unchanged. The fields read here only fill the manifest, so an invalid field is left out.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _MOMENT: TypeAdapter[UtcDatetime] = TypeAdapter(UtcDatetime)
 
 @dataclass(frozen=True, slots=True)
 class ChunkParticipant:
-    """Who took part, and on which channel of an unmixed recording, counted as the service does."""
+    """A participant, and the channel of an unmixed recording, as the service counts them."""
 
     participant_id: str
     channel: int | None = None
@@ -33,16 +32,9 @@ class ChunkParticipant:
 
 @dataclass(frozen=True, slots=True)
 class ChunkMetadata:
-    """What a chunk's metadata file says; None or empty where it does not.
+    """The content of a chunk's metadata file; what it lacks is None or empty.
 
-    Attributes
-    ----------
-    start_time
-        When the chunk began, ISO 8601 in UTC.
-    duration_ms
-        Of this chunk, in milliseconds.
-    content_type, channel_type, format
-        As the control API writes them.
+    `start_time` is the chunk's, ISO 8601 in UTC; the types and the format are spelled as in the control API.
     """
 
     document_id: str | None
@@ -86,21 +78,21 @@ def parse_metadata(content: bytes) -> ChunkMetadata:
 
 
 def _unswapped(content_type: str | None, channel_type: str | None) -> tuple[str | None, str | None]:
-    """Put the two where they belong: part of the service's real files carry them swapped."""
+    """Return the two in the right order: some of the service's files have them swapped."""
     if content_type in set(ChannelType) or channel_type in set(ContentType):
         return channel_type, content_type
     return content_type, channel_type
 
 
 def _participants(value: object) -> tuple[ChunkParticipant, ...]:
-    found = []
+    participants = []
     for entry in value if isinstance(value, list) else []:
         fields = _mapping(entry)
         channel = fields.get("channel")
         if participant_id := _text(fields.get("participantId")):
             is_channel = type(channel) is int and 0 <= channel <= _LAST_CHANNEL
-            found.append(ChunkParticipant(participant_id[:LONGEST_TEXT], channel if is_channel else None))
-    return tuple(found)
+            participants.append(ChunkParticipant(participant_id[:LONGEST_TEXT], channel if is_channel else None))
+    return tuple(participants)
 
 
 def _mapping(value: object) -> dict[str, Any]:
@@ -108,7 +100,7 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _text(value: object) -> str | None:
-    """Return a text that can be written again: JSON can hold half a surrogate pair, UTF-8 cannot."""
+    """Return a text that can be encoded: JSON can hold half a surrogate pair, UTF-8 cannot."""
     if not isinstance(value, str) or not value:
         return None
     return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,7 +1,7 @@
-"""The events that say a recording's files are ready, in every form the service has sent them.
+"""The events that announce a recording's files, in every form that the service has sent.
 
-Two envelopes (Event Grid schema and CloudEvents 1.0), two payloads (2021 without ids and types, and today's) and four
-subjects are read into one `RecordingFiles`.
+These are two schemas (Event Grid and CloudEvents 1.0), two payloads (of 2021, without ids and types, and today's) and
+four forms of the subject.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from shared.core.media_formats import Format
 from shared.core.models import ReceivedModel, Text, UtcDatetime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
 RECORDING_FILE_STATUS_UPDATED = "Microsoft.Communication.RecordingFileStatusUpdated"
-_MOST_FAULTS_TOLD = 5
+_MOST_FAULTS = 5  # in one message
 
 
 class ContentType(StrEnum):
-    """What is recorded, as the control API writes it."""
+    """What is recorded, as the control API spells it."""
 
     AUDIO = "audio"
     AUDIO_VIDEO = "audioVideo"
@@ -41,10 +41,7 @@ class ChannelType(StrEnum):
 
 
 def control_api_spelling(value: str) -> str:
-    """Return a content, channel or format type as the control API writes it; events write `AudioVideo`.
-
-    A value that is not known here is returned as it is, since the service may grow others.
-    """
+    """Return a type as the control API spells it (events have `AudioVideo`); an unknown one is returned unchanged."""
     known = {member.value.lower(): member.value for kind in (ContentType, ChannelType, Format) for member in kind}
     return known.get(value.lower(), value)
 
@@ -53,7 +50,7 @@ OpenEnum = Annotated[Text, AfterValidator(control_api_spelling)]
 
 
 class Chunk(ReceivedModel):
-    """One file of a recording, where it lies at the service."""
+    """One file of a recording, with its addresses at the service."""
 
     document_id: Annotated[Text, Field(min_length=1, max_length=1024)]
     index: Annotated[int, Field(ge=0, le=999_999)]
@@ -80,7 +77,7 @@ class _Data(ReceivedModel):
 
 
 class Envelope(ReceivedModel):
-    """What both schemas carry, under the Event Grid schema's names."""
+    """The fields that both schemas have, under the Event Grid schema's names."""
 
     id: Annotated[Text, Field(min_length=1)]
     event_type: str
@@ -91,16 +88,14 @@ class Envelope(ReceivedModel):
 
 @dataclass(frozen=True, slots=True)
 class RecordingFiles:
-    """What one event says: these chunks of this recording are ready.
+    """The content of one event; fields that its form does not have are None.
 
     Attributes
     ----------
-    event_id, event_time
-        The event's own.
-    recording_id, call_id, server_call_id
-        None where this form of the event does not say; at least one of the first two is known.
+    recording_id, call_id
+        At least one of the two is known.
     start_time
-        When the recording began; the event's time where the event does not say.
+        When the recording began; the event's time where the event has no start time.
     duration_ms
         Of the whole recording, in milliseconds.
     chunks
@@ -123,7 +118,7 @@ class RecordingFiles:
 
 
 def read_envelope(event: Mapping[str, Any]) -> Envelope:
-    """Read what an event of either schema is wrapped in; raises `InvalidEvent`, naming the field."""
+    """Read the envelope of an event of either schema; raises `InvalidEvent`, naming the field."""
     if "specversion" in event:
         event = {**event, "eventType": event.get("type"), "eventTime": event.get("time")}
     return _read(Envelope, event)
@@ -135,21 +130,12 @@ def read_data[M: ReceivedModel](model: type[M], envelope: Envelope) -> M:
 
 
 def check_event(event: Mapping[str, Any], resource_id: str | None, *, cut: str | None = None) -> None:
-    """Check what every event must keep to, before anything is done with it.
-
-    Parameters
-    ----------
-    event
-        The decoded JSON object, in either schema.
-    resource_id
-        Azure id of the only resource whose events are taken, compared without case; None takes everybody's.
-    cut
-        Why this is only the head of an event; None where it is whole.
+    """Check an event, in either schema, before it is read; `cut` says why this is only its head.
 
     Raises
     ------
     InvalidEvent
-        It is larger or deeper than any real one, or another resource's.
+        It exceeds a limit, or is not of the resource `resource_id` (Azure id, compared without case; None: any).
     """
     if (fault := cut or limits.excess(event)) is not None:
         raise InvalidEvent(f"the event is not read: {fault}")
@@ -157,9 +143,9 @@ def check_event(event: Mapping[str, Any], resource_id: str | None, *, cut: str |
         return
     topic = event.get("source" if "specversion" in event else "topic")
     if not isinstance(topic, str) or topic.strip("/").lower() != resource_id.strip("/").lower():
-        said = f"the topic {limits.clipped(topic, 300)!r}" if isinstance(topic, str) else "no topic"
+        text = f"the topic {limits.clipped(topic, 300)!r}" if isinstance(topic, str) else "no topic"
         raise InvalidEvent(
-            f"the event has {said}, which is not the resource in ACS_RESOURCE_ID; if that is the service's, mend the "
+            f"the event has {text}, which is not the resource in ACS_RESOURCE_ID; if the topic is right, correct the "
             "setting and deliver the event again"
         )
 
@@ -172,7 +158,7 @@ def parse_recording_files(event: Mapping[str, Any], received_at: datetime) -> Re
     event
         The decoded JSON object, in either schema.
     received_at
-        Stands in for the event's time where it has none.
+        Used where the event has no time.
 
     Raises
     ------
@@ -201,42 +187,34 @@ def parse_recording_files(event: Mapping[str, Any], received_at: datetime) -> Re
         channel_type=data.recording_channel_type,
         format=data.recording_format_type,
         storage_type=data.storage_type,
-        chunks=_distinct(data.recording_storage_info.recording_chunks),
+        chunks=tuple({chunk.document_id: chunk for chunk in data.recording_storage_info.recording_chunks}.values()),
     )
-
-
-_SUBJECT_KEYS = ("call", "servercallid", "recordingid")
 
 
 def subject_ids(subject: str) -> dict[str, str]:
     """Return the ids in an event's subject by lower-case key: `call`, `servercallid`, `recordingid`.
 
-    An id may hold `/`, so it ends where the next known key stands, not at the next slash.
+    An id can contain `/`, so it ends at the next known key, not at the next slash.
     """
-    found: dict[str, list[str]] = {}
+    ids: dict[str, list[str]] = {}
     current: list[str] | None = None
     for part in subject.split("/"):
         key = part.lower()
-        if key in _SUBJECT_KEYS and key not in found and current != []:
-            current = found[key] = []
+        if key in {"call", "servercallid", "recordingid"} and key not in ids and current != []:
+            current = ids[key] = []
         elif current is not None:
             current.append(part)
-    return {key: "/".join(parts) for key, parts in found.items() if any(parts)}
-
-
-def _distinct(chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
-    return tuple({chunk.document_id: chunk for chunk in chunks}.values())
+    return {key: "/".join(parts) for key, parts in ids.items() if any(parts)}
 
 
 def _read[M: ReceivedModel](model: type[M], value: Mapping[str, Any], path: str = "") -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
+        errors = error.errors(include_url=False, include_input=False, include_context=False)
         faults = "; ".join(
-            f"{path}{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-            for fault in found[:_MOST_FAULTS_TOLD]
+            f"{path}{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in errors[:_MOST_FAULTS]
         )
-        if (more := len(found) - _MOST_FAULTS_TOLD) > 0:
+        if (more := len(errors) - _MOST_FAULTS) > 0:
             faults += f"; and {more} more"
         raise InvalidEvent(f"the event is not of a known form: {faults}") from None

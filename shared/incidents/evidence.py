@@ -1,22 +1,22 @@
-"""What lies under `attention/`: read back as findings, and compared with what has been archived since."""
+"""The evidence under `attention/`: read back as incidents, and compared with what has been archived since."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from shared.core import blob_names, limits
 from shared.core.errors import ArchiveConflict, InvalidEvent, ManifestUnreadable
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.events.chunk_message import ChunkMessage
 from shared.events.recording_files import parse_recording_files
 from shared.incidents.kinds import KINDS, IncidentKind, Resolution, Severity
-from shared.storage.ledger import Operation
+from shared.storage.ledger import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from shared.storage.archive import Archive
     from shared.storage.ledger import Ledger
@@ -27,7 +27,7 @@ _TEXTS = ("error", "recordingId", "documentId", "prefix")
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A finding as its blob tells it.
+    """An incident as its blob describes it.
 
     Attributes
     ----------
@@ -46,14 +46,14 @@ class Evidence:
 
     @classmethod
     def read(cls, blob: str, content: bytes, written_at: datetime) -> Self | None:
-        """Read a blob; None where it is no finding.
+        """Read a blob; None where it describes no incident.
 
         Parameters
         ----------
         blob
             Its name.
         written_at
-            Stands in for the time at which it was raised, where that is not said.
+            Used as the time at which it was raised, where the blob names none.
         """
         identifier = blob.removeprefix(blob_names.ATTENTION).removesuffix(".json")
         try:
@@ -82,26 +82,16 @@ class Evidence:
 
 
 class Truth:
-    """Tells whether what was found is still so.
+    """Compares incidents with the archive and the ledger."""
 
-    Parameters
-    ----------
-    archive, ledger
-        What is archived, and what is known of it.
-    now
-        The time, in UTC.
-    """
-
-    def __init__(
-        self, archive: Archive, ledger: Ledger, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, archive: Archive, ledger: Ledger, *, now: Now = utc_now) -> None:
         self.manifests = archive.manifests
         self._places = archive.places
         self._ledger = ledger
         self._now = now
 
     async def is_resolved(self, evidence: Evidence) -> bool:
-        """Whether the archive shows that a finding was mended since; where it cannot show that, it was not."""
+        """Whether the archive shows that an incident was resolved since; False where it cannot show that."""
         match KINDS[evidence.kind].resolution:
             case Resolution.CHUNK_ARCHIVED:
                 return await self.chunk_is_resolved(evidence.row)
@@ -119,13 +109,13 @@ class Truth:
                 | Resolution.ANNOUNCED
                 | Resolution.LETTER_TAKEN_IN
             ):
-                return False  # what every sweep finds again is judged by what it finds
+                return False  # every sweep decides these anew
 
     async def chunk_is_resolved(self, row: Mapping[str, str]) -> bool:
-        """Whether the chunk that a finding is about is archived, and nothing is left to do about it.
+        """Whether an incident's chunk is archived, and nothing is left to do about it.
 
-        What is found after that is about deleting the service's copy. That it could not be deleted ceases to matter
-        when the service does so itself; that the archive's copy is another one does not.
+        A later incident is about deleting the service's copy. A failed deletion no longer matters when the service has
+        deleted the copy itself; a copy that differs from the archive's still does.
         """
         manifest = await self._manifest(row.get("prefix"))
         chunks = manifest.chunks if manifest is not None else ()
@@ -147,12 +137,12 @@ class Truth:
         return all(document in archived for document in documents)
 
     async def has_consent(self, row: Mapping[str, str]) -> bool:
-        """Whether the recording that a finding is about has its consent archived."""
+        """Whether an incident's recording has its consent archived."""
         manifest = await self._manifest(await self.prefix(row))
         return manifest is not None and manifest.consent is not None
 
     async def prefix(self, row: Mapping[str, str]) -> str | None:
-        """Return where the recording lies that a finding is about, as far as that is known."""
+        """Return the prefix of an incident's recording; None where it is not known."""
         recording_id = row.get("recordingId")
         if row.get("prefix") or not recording_id:
             return row.get("prefix") or None
@@ -163,7 +153,7 @@ class Truth:
         if not isinstance(server_call_id, str):
             return False
         for name in await self._ledger.linked(server_call_id):
-            if (await self._ledger.read(name)).last(Operation.REPORTED_FAILED) is None:
+            if (await self._ledger.read(name)).last(Report.FAILED) is None:
                 return True
         return False
 

@@ -1,4 +1,4 @@
-"""What is kept of incidents in the archive, under `attention/`, and the marks that say whether they are settled."""
+"""The evidence of incidents in the archive, under `attention/`, and the marks that say whether they are settled."""
 
 from __future__ import annotations
 
@@ -21,35 +21,29 @@ RAISED_AT, SETTLED_AT, SETTLED_BY = "raisedat", "settledat", "settledby"
 """The marks, as the blobs' metadata: a listing shows them."""
 
 _REFUSED = frozenset({403, 409})
-"""What an immutable container, or one in a cold tier, answers to a change."""
+"""The statuses with which an immutable container, or a blob in a cold tier, refuses a change."""
 
 
 class EvidenceBlobs:
-    """Keeps evidence.
-
-    Parameters
-    ----------
-    blobs
-        The archive's.
-    """
+    """Keeps evidence."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
     async def raise_(self, key: str, evidence: Mapping[str, Any]) -> None:
-        """Keep something that an operator has to look at; the first evidence stays, and is not settled any more."""
+        """Keep the evidence of an incident; the first evidence stays, and its mark as settled goes."""
         blob, raised_at = blob_names.attention_blob(key), evidence.get("raisedAt")
         marks = {RAISED_AT: raised_at} if isinstance(raised_at, str) else {}
         if not await self._blobs.put_once(blob, json_bytes(evidence), marks):
             await self._mark(blob, marks)
 
     async def settle(self, key: str, marks: Mapping[str, str], evidence: Mapping[str, Any] | None) -> bool:
-        """Note with what is kept of a finding that it is settled; returns whether storage let it be noted.
+        """Mark the evidence of an incident as settled; return whether storage allowed it.
 
         Parameters
         ----------
         evidence
-            Kept where nothing was; None where that is not wanted.
+            Kept where there was none; None keeps nothing.
         """
         blob = blob_names.attention_blob(key)
         if evidence is not None and await self._blobs.put_once(blob, json_bytes(evidence), marks):
@@ -74,5 +68,5 @@ class EvidenceBlobs:
         return True
 
     async def read(self, key: str) -> bytes | None:
-        """Return what is kept of an incident; None where there is nothing."""
+        """Return the evidence of an incident; None where there is none."""
         return await self._blobs.read(blob_names.attention_blob(key))

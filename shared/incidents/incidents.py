@@ -1,14 +1,14 @@
-"""What an operator has to look at: found once, louder as the source's last hours run out, gone when it is mended.
+"""Incidents: what an operator must look at. Severity grows as the source's expiry comes near.
 
-The list is rows of the ledger. What was found only once has evidence in the archive besides, under `attention/`, from
-which a row that the ledger did not take, or lost, is put back (`shared.upkeep`). A row that is settled stays for some
-days, so that what was dealt with is not found again; the evidence says too that it is settled.
+The list is rows of the ledger's table. An incident that happens only once also has evidence in the archive, under
+`attention/`, from which a missing row is restored (`shared.recovery.upkeep`). The row of a settled incident stays for
+some days, so that it is not reported again; the evidence is marked as settled too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core import log, telemetry
@@ -16,7 +16,7 @@ from shared.core.azure_errors import storage_errors_translated
 from shared.core.blob_names import chunk_identifier, digest, safe_name
 from shared.core.errors import Retryable
 from shared.core.limits import clipped
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.incidents.evidence_blobs import RAISED_AT, SETTLED_AT, SETTLED_BY
 from shared.incidents.kinds import KINDS, IncidentKind, Severity, severity
 from shared.storage.ledger import best_effort
@@ -30,15 +30,22 @@ if TYPE_CHECKING:
     from shared.storage.claims import Claims
 
 _PARTITION = "attention"
-_TOLD = "attention.told"
-_CRASHED_AFTER = timedelta(minutes=4)
-"""How long whoever claimed to tell of a finding may take."""
+_REPORTS = "attention.told"
+"""The claims on reporting an incident at one severity, which make that happen once."""
 
-_SAID = ("reason", "error", "recordingId", "documentId", "prefix", "expiresAt")
-_SHOWN = ("id", "kind", *_SAID)
+_REPORTED_AS = "toldAs"
+"""The row's property with the severity at which the incident was reported last."""
+
+_CRASHED_AFTER = timedelta(minutes=4)
+"""How long a worker that claimed a report may take for it."""
+
+_DETAILS = ("reason", "error", "recordingId", "documentId", "prefix", "expiresAt")
+_SHOWN = ("id", "kind", *_DETAILS)
+
+_OPEN_AGAIN = {"settledAt": "", "settledBy": "", _REPORTED_AS: ""}
 
 OPERATOR, SWEEP = "operator", "sweep"
-"""Who settles a finding."""
+"""Who settles an incident."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +55,15 @@ class Incident:
     Attributes
     ----------
     kind, identifier
-        Together they name the finding: the same found twice is one.
+        Together they name the incident: the same one found twice is one.
     reason
-        What is wrong, and the mend where there is one.
+        What is wrong, and the fix where there is one.
     error
         Name of the error class, where there was one.
     expires_at
         When the service deletes the source; None where that is not known.
     evidence
-        What is kept beside it in the archive, so that it can be put right later.
+        What is kept of it in the archive, so that its work can be done later.
     """
 
     kind: IncidentKind
@@ -71,12 +78,12 @@ class Incident:
 
     @property
     def key(self) -> str:
-        """The finding's name, safe in paths."""
+        """The incident's name, safe in paths."""
         return f"{self.kind}.{safe_name(self.identifier)}"
 
 
 def manifest_incident(prefix: str, error: ManifestUnreadable) -> Incident:
-    """Return what is found of a recording whose manifest cannot be read."""
+    """Return the incident of a recording whose manifest cannot be read."""
     return Incident(
         kind=IncidentKind.GAP, identifier=prefix, reason=str(error), error=type(error).__name__, prefix=prefix
     )
@@ -94,7 +101,7 @@ def message_incident(body: str, error: InvalidEvent) -> Incident:
 
 
 def chunk_incident(message: ChunkMessage, reason: str, error: str | None = None) -> Incident:
-    """Return what is found of a chunk that cannot be archived; its message is the evidence."""
+    """Return the incident of a chunk that cannot be archived; its message is the evidence."""
     return Incident(
         kind=IncidentKind.CHUNK,
         identifier=chunk_identifier(message.recording_id, message.prefix, message.chunk.document_id),
@@ -109,18 +116,16 @@ def chunk_incident(message: ChunkMessage, reason: str, error: str | None = None)
 
 
 class Incidents:
-    """Keeps findings, and tells of each once for every step of severity.
+    """Keeps incidents, and reports each once for every severity.
 
     Parameters
     ----------
     evidence
-        Keeps what a row cannot, and outlives the table.
+        Keeps what a row cannot hold, and stays when the table is lost.
     claims
         Keep the list.
     announce
-        Told of each finding, and of each growth of its severity; does nothing by default.
-    now
-        The time, in UTC.
+        Called with each incident, and again when its severity grows; does nothing by default.
     """
 
     def __init__(
@@ -129,108 +134,109 @@ class Incidents:
         claims: Claims,
         *,
         announce: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self.evidence = evidence
         self._claims = claims
         self._announce = announce
         self._now = now
 
-    async def report(self, finding: Incident, seen: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        """Note a finding; one that is known already only grows louder with time.
+    async def report(self, incident: Incident, seen: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Put an incident on the list; of one that is known already only the severity grows.
 
-        What an operator settled is back on the list when it happens once more. What every sweep finds again is not,
-        unless its error is another one now.
+        An incident that an operator settled is back on the list when it happens again. One that every sweep finds again
+        is not, unless its error has changed.
 
         Parameters
         ----------
         seen
             The list as `rows` returned it: saves requests.
         """
-        row, now = _row(finding), iso_time(self._now())
+        row, now = _row(incident), iso_time(self._now())
         level = self.level(row)
-        if finding.evidence is not None:
-            evidence = {"raisedAt": now, **row, "severity": level.value, **finding.evidence}
-            await self.evidence.raise_(finding.key, evidence)
-        known = seen.get(finding.key) if seen is not None else None
+        if incident.evidence is not None:
+            evidence = {"raisedAt": now, **row, "severity": level.value, **incident.evidence}
+            await self.evidence.raise_(incident.key, evidence)
+        known = seen.get(incident.key) if seen is not None else None
         if known is None:
             facts = {"raisedAt": now, "seenAt": now, "severity": level.value}
-            known = await best_effort(self._claims.claim(_PARTITION, finding.key, **row, **facts))
+            known = await best_effort(self._claims.claim(_PARTITION, incident.key, **row, **facts))
         if known is None:
-            await self._tell(row, None)
+            await self._report(row, None)
             return
-        is_settled = bool(known.get("settledAt"))
-        if is_settled and _is_standing(finding.kind) and _is_dealt_with(known, row):
+        is_settled, is_standing = bool(known.get("settledAt")), _is_standing(incident.kind)
+        if is_settled and is_standing and _is_dealt_with(known, row):
             return
-        changes = {name: row.get(name, "") for name in _SAID if known.get(name, "") != row.get(name, "")}
-        if not _is_standing(finding.kind):
+        changes = {name: row.get(name, "") for name in _DETAILS if known.get(name, "") != row.get(name, "")}
+        if not is_standing:
             changes["seenAt"] = now
         if is_settled:
-            changes |= {"raisedAt": now, "settledAt": "", "settledBy": "", "toldAs": ""}
+            changes |= {"raisedAt": now, **_OPEN_AGAIN}
         if changes:
-            await best_effort(self._claims.amend(_PARTITION, finding.key, **changes))
-        await self._tell(row, None if is_settled else known.get("toldAs"))
+            await best_effort(self._claims.amend(_PARTITION, incident.key, **changes))
+        await self._report(row, None if is_settled else known.get(_REPORTED_AS))
 
     def has_grown(self, row: Mapping[str, Any]) -> bool:
-        """Whether a finding is on the list and louder than it was told, or was not told."""
-        return not row.get("settledAt") and _is_louder(self.level(row), row.get("toldAs"))
+        """Whether an incident is on the list and was not reported at its present severity yet."""
+        return not row.get("settledAt") and _is_more_severe(self.level(row), row.get(_REPORTED_AS))
 
     async def report_growth(self, row: Mapping[str, Any]) -> None:
-        """Tell of a finding on the list, as `rows` returned it, if it has grown."""
-        await self._tell({name: row[name] for name in _SHOWN if row.get(name)}, row.get("toldAs"))
+        """Report an incident on the list, as `rows` returned it, if its severity has grown."""
+        await self._report({name: row[name] for name in _SHOWN if row.get(name)}, row.get(_REPORTED_AS))
 
-    async def _tell(self, row: Mapping[str, str], told_as: str | None) -> None:
-        """Tell of a finding once for each severity, whoever finds it; what was left undone is done by the next."""
+    async def _report(self, row: Mapping[str, str], reported_as: str | None) -> None:
+        """Report an incident once for each severity; a report that failed is made by the next worker."""
         level, now = self.level(row), self._now()
-        if not _is_louder(level, told_as):
+        if not _is_more_severe(level, reported_as):
             return
         claim = f"{row['id']}.{level}"
-        told = {**row, "severity": level.value}
-        known = await best_effort(self._claims.claim(_TOLD, claim, at=iso_time(now)))
+        incident = {**row, "severity": level.value}
+        known = await best_effort(self._claims.claim(_REPORTS, claim, at=iso_time(now)))
         if known is None:
-            log.error("attention.raised", **told, hoursLeft=self._hours_left(row))
+            log.error("attention.raised", **incident, hoursLeft=self._hours_left(row))
             telemetry.attention_raised(level, row["kind"])
         elif not known.get("failed") and self._is_recent(known.get("at")):
             return
         if self._announce is not None:
             try:
-                await self._announce(told)
+                await self._announce(incident)
             except Retryable as error:
                 log.warning("attention.not_announced", id=row["id"], reason=str(error))
-                await best_effort(self._claims.amend(_TOLD, claim, failed="yes"))
+                await best_effort(self._claims.amend(_REPORTS, claim, failed="yes"))
                 return
-        await best_effort(self._claims.amend(_PARTITION, row["id"], toldAs=level.value, severity=level.value))
+        reported = {_REPORTED_AS: level.value, "severity": level.value}
+        await best_effort(self._claims.amend(_PARTITION, row["id"], **reported))
 
     async def restore(self, row: Mapping[str, str], marks: Mapping[str, str]) -> bool:
-        """Put a finding back into a ledger that does not know it; returns whether it is back on the list.
+        """Restore the row of an incident that the ledger does not know; return whether it is back on the list.
 
         Parameters
         ----------
         row
-            As the evidence has it. It counts as told as loud as it was then.
+            As the evidence has it; the incident counts as reported at the severity that it had then.
         marks
-            Those of the evidence: what is settled is settled there too.
+            Those of the evidence, which say whether it is settled.
         """
         settled = {"settledAt": marks.get(SETTLED_AT), "settledBy": marks.get(SETTLED_BY)}
-        said = {name: value for name, value in settled.items() if value}
-        known = await self._claims.claim(_PARTITION, row["id"], **row, toldAs=row["severity"], **said)
-        return known is None and not said
+        facts = {name: value for name, value in settled.items() if value}
+        known = await self._claims.claim(_PARTITION, row["id"], **row, **{_REPORTED_AS: row["severity"]}, **facts)
+        return known is None and not facts
 
     async def reopen(self, key: str, raised_at: str) -> None:
-        """Put a settled finding back on the list: it happened once more, and the ledger did not take that."""
-        await self._claims.amend(_PARTITION, key, raisedAt=raised_at, settledAt="", settledBy="", toldAs="")
+        """Put a settled incident back on the list: it happened again, and the ledger could not be written then."""
+        await self._claims.amend(_PARTITION, key, raisedAt=raised_at, **_OPEN_AGAIN)
 
     async def touch(self, key: str) -> None:
-        """Note that somebody works on a finding: for a while every sweep looks whether it is mended."""
+        """Note that an incident is worked on: for some time every sweep checks whether it is resolved."""
         await self._claims.amend(_PARTITION, key, seenAt=iso_time(self._now()))
 
     async def settle(self, key: str, by: str = OPERATOR) -> bool:
-        """Take a finding off the list; returns whether it was on it. The evidence stays.
+        """Take an incident off the list; return whether it was on it. The evidence stays.
 
         Raises
         ------
         StorageUnavailable
-            The list, or the evidence, cannot be reached: do it again.
+            The list, or the evidence, cannot be reached: try again.
         """
         with storage_errors_translated():
             row = await self._claims.get(_PARTITION, key)
@@ -242,27 +248,27 @@ class Incidents:
             await self._claims.amend(_PARTITION, key, settledAt=now, settledBy=by)
             await self.mark_settled({**row, "settledAt": now, "settledBy": by})
             for level in Severity:
-                await self._claims.release(_TOLD, f"{key}.{level}")
+                await self._claims.release(_REPORTS, f"{key}.{level}")
         if was_open:
             log.info("attention.settled", id=key, by=by)
         return was_open
 
     async def mark_settled(self, row: Mapping[str, Any]) -> bool:
-        """Note beside the evidence that a finding is settled, for the day the ledger is lost.
+        """Mark the evidence of an incident as settled, so that this is known when the ledger is lost.
 
-        Returns whether storage let it: an immutable container does not, and then only the ledger knows.
+        Returns whether storage allowed it: an immutable container does not, and then only the ledger knows.
         """
         marks = {RAISED_AT: row["raisedAt"], SETTLED_AT: row["settledAt"], SETTLED_BY: row["settledBy"]}
-        # What every sweep finds again has no evidence; without a mark it would come back with the next.
+        # An incident that every sweep finds again has no evidence; without a mark the next sweep would report it.
         wanted = _is_standing(row["kind"]) and row["settledBy"] == OPERATOR
         return await self.evidence.settle(row["id"], marks, shown(row) if wanted else None)
 
     async def forget(self, key: str) -> None:
-        """Forget a finding that is settled."""
+        """Delete the row of a settled incident."""
         await self._claims.release(_PARTITION, key)
 
     async def rows(self) -> dict[str, dict[str, Any]]:
-        """Return everything the ledger has, by id: what is settled too, and what is not shown."""
+        """Return all rows by id, those of settled incidents too."""
         found = [row async for _, row in self._claims.all(_PARTITION)]
         return {row["id"]: row for row in found if row.get("id")}
 
@@ -271,13 +277,13 @@ class Incidents:
         return await self._claims.get(_PARTITION, key)
 
     async def findings(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield what is on the list, each with its severity as of now."""
+        """Yield the incidents on the list, each with its present severity."""
         for row in (await self.rows()).values():
             if not row.get("settledAt"):
                 yield {**shown(row), "severity": self.level(row), "hoursLeft": self._hours_left(row)}
 
-    async def loudest_first(self) -> list[dict[str, Any]]:
-        """Return the list, the loudest first, and of those the one that expires first.
+    async def by_severity(self) -> list[dict[str, Any]]:
+        """Return the list, the most severe first, and of equal severity the one that expires first.
 
         Raises
         ------
@@ -287,14 +293,11 @@ class Incidents:
         levels = list(Severity)
         with storage_errors_translated():
             rows = [row async for row in self.findings()]
-        return sorted(
-            rows,
-            key=lambda row: (-levels.index(row["severity"]), row.get("expiresAt") or "~"),
-        )
+        return sorted(rows, key=lambda row: (-levels.index(row["severity"]), row.get("expiresAt") or "~"))
 
     def level(self, row: Mapping[str, Any]) -> Severity:
-        """Return how loud a finding is now."""
-        return severity(IncidentKind(row["kind"]), self._left(row))
+        """Return the present severity of an incident."""
+        return severity(self._left(row))
 
     def _is_recent(self, at: str | None) -> bool:
         return at is not None and self._now() - datetime.fromisoformat(at) < _CRASHED_AFTER
@@ -311,9 +314,9 @@ def _is_standing(kind: str) -> bool:
     return KINDS[IncidentKind(kind)].found_by_every_sweep
 
 
-def _is_louder(level: Severity, told_as: str | None) -> bool:
+def _is_more_severe(level: Severity, reported_as: str | None) -> bool:
     levels = list(Severity)
-    return not told_as or levels.index(level) > levels.index(Severity(told_as))
+    return not reported_as or levels.index(level) > levels.index(Severity(reported_as))
 
 
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -325,15 +328,15 @@ def _is_dealt_with(known: Mapping[str, Any], row: Mapping[str, str]) -> bool:
     return known.get("settledBy") == OPERATOR and known.get("error", "") == row.get("error", "")
 
 
-def _row(finding: Incident) -> dict[str, str]:
+def _row(incident: Incident) -> dict[str, str]:
     members = {
-        "id": finding.key,
-        "kind": finding.kind.value,
-        "reason": clipped(finding.reason),
-        "error": finding.error,
-        "recordingId": finding.recording_id,
-        "documentId": finding.document_id,
-        "prefix": finding.prefix,
-        "expiresAt": iso_time(finding.expires_at) if finding.expires_at else None,
+        "id": incident.key,
+        "kind": incident.kind.value,
+        "reason": clipped(incident.reason),
+        "error": incident.error,
+        "recordingId": incident.recording_id,
+        "documentId": incident.document_id,
+        "prefix": incident.prefix,
+        "expiresAt": iso_time(incident.expires_at) if incident.expires_at else None,
     }
     return {name: value for name, value in members.items() if value is not None}

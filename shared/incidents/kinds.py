@@ -1,7 +1,7 @@
-"""The kinds of incidents: the one table of what each means, how it is seen to be resolved, and what `retry` does.
+"""The kinds of incidents: the one table of what each means, what shows that it is resolved, and what `retry` does.
 
-A new kind is a member of `IncidentKind` and a row of `KINDS`; if none of the ways in `Resolution` or `Retry` fits it,
-a new member there makes the type checker name the one place that has to handle it.
+A new kind is a member of `IncidentKind` and a row of `KINDS`. If no member of `Resolution` or `Retry` fits it, add one
+there: the type checker then names the one place that must handle it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class IncidentKind(StrEnum):
 
 
 class Severity(StrEnum):
-    """How urgent an incident is, in growing order."""
+    """How urgent an incident is, from the least to the most severe."""
 
     NOTICE = "notice"
     WARNING = "warning"
@@ -55,8 +55,8 @@ class Resolution(StrEnum):
 class Retry(StrEnum):
     """What `retry` does with an incident."""
 
-    TAKE_EVENT_IN = "take its event in once more"
-    SEND_MESSAGE = "send its chunk's message once more"
+    TAKE_EVENT_IN = "take its event in again"
+    SEND_MESSAGE = "send its chunk's message again"
     ANNOUNCE_RECORDING = "take the events in that are kept with its recording"
     KEEP_CONSENT = "put its consent beside the recording's files"
     START_BY_HAND = "nothing: a call can only be started by an operator"
@@ -64,7 +64,7 @@ class Retry(StrEnum):
 
 
 class Look(StrEnum):
-    """How long every sweep looks whether an incident is resolved; afterwards one in an hour does."""
+    """How long every sweep checks whether an incident is resolved; afterwards one sweep an hour does."""
 
     ALWAYS = "as long as it is open"
     AFTER_SEEN = "an hour after it was seen last"
@@ -86,11 +86,9 @@ class KindFacts:
     found_by_every_sweep
         Whether every sweep finds it again as long as it lasts; the others are found once, when they happen.
     look
-        How long every sweep looks whether it is resolved.
+        How long every sweep checks whether it is resolved.
     looked_at_for_good
-        Whether the hourly look never ends.
-    without_deadline
-        Its severity where it is not known when the source expires.
+        Whether the hourly check never ends.
     """
 
     meaning: str
@@ -100,7 +98,6 @@ class KindFacts:
     found_by_every_sweep: bool = False
     look: Look = Look.UNTIL_EXPIRY
     looked_at_for_good: bool = False
-    without_deadline: Severity = Severity.WARNING
 
 
 KINDS: Mapping[IncidentKind, KindFacts] = {
@@ -109,9 +106,7 @@ KINDS: Mapping[IncidentKind, KindFacts] = {
     ),
     IncidentKind.CALL: KindFacts(
         "The service refused to record a call that the policy wants recorded.",
-        Resolution.CALL_RECORDED,
-        Retry.START_BY_HAND,
-        look=Look.AFTER_SEEN,
+        Resolution.CALL_RECORDED, Retry.START_BY_HAND, look=Look.AFTER_SEEN,
     ),
     IncidentKind.CONSENT: KindFacts(
         "A consent that came with a start is not archived.", Resolution.CONSENT_ARCHIVED, Retry.KEEP_CONSENT
@@ -124,49 +119,38 @@ KINDS: Mapping[IncidentKind, KindFacts] = {
     ),
     IncidentKind.WAITING: KindFacts(
         "Chunks are announced and not archived.",
-        Resolution.CHUNKS_ARCHIVED,
-        Retry.ANNOUNCE_RECORDING,
-        found_by_every_sweep=True,
+        Resolution.CHUNKS_ARCHIVED, Retry.ANNOUNCE_RECORDING, found_by_every_sweep=True,
     ),
     IncidentKind.GAP: KindFacts(
         "A recording has chunks that no event announced, or its manifest cannot be read.",
-        Resolution.RECORDING_COMPLETE,
-        Retry.ANNOUNCE_RECORDING,
-        found_by_every_sweep=True,
-        looked_at_for_good=True,
+        Resolution.RECORDING_COMPLETE, Retry.ANNOUNCE_RECORDING, found_by_every_sweep=True, looked_at_for_good=True,
     ),
     IncidentKind.SILENCE: KindFacts(
         "A recording ended, and no event announced its files.",
-        Resolution.ANNOUNCED,
-        Retry.REFUSE,
-        "no event has come for this recording, so its files are not known: see that events arrive (recordings doctor), "
-        "or open a support case; once its event comes it is archived automatically",
-        found_by_every_sweep=True,
-        look=Look.ALWAYS,
+        Resolution.ANNOUNCED, Retry.REFUSE, found_by_every_sweep=True, look=Look.ALWAYS,
+        instead="no event has come for this recording, so its files are not known. Check that events arrive "
+        "(recordings doctor), or open a support case. When the event comes, the recording is archived automatically",
     ),
     IncidentKind.DEAD_LETTER: KindFacts(
         "A dead letter holds no event that can be read.",
-        Resolution.LETTER_TAKEN_IN,
-        Retry.REFUSE,
-        "every sweep reads the dead letter anyway: fix the blob, or move it to replayed/ where nothing is lost with it",
-        found_by_every_sweep=True,
-        look=Look.ALWAYS,
+        Resolution.LETTER_TAKEN_IN, Retry.REFUSE, found_by_every_sweep=True, look=Look.ALWAYS,
+        instead="every sweep reads the dead letter again. Fix the blob, or move it to replayed/ if it is not needed",
     ),
-}
+}  # fmt: skip
 """The table."""
 
-_STEPS = ((timedelta(hours=1), Severity.CRITICAL), (timedelta(hours=4), Severity.URGENT))
+_STEPS = (
+    (timedelta(hours=1), Severity.CRITICAL),
+    (timedelta(hours=4), Severity.URGENT),
+    (timedelta(hours=12), Severity.WARNING),
+)
 
 
-def severity(kind: IncidentKind, time_left: timedelta | None) -> Severity:
+def severity(time_left: timedelta | None) -> Severity:
     """Return how urgent an incident is with this much time until the source expires.
 
-    More than 12 hours: notice. Up to 12: warning. Up to 4: urgent. Up to 1, or over: critical. Not known: as the kind
-    has it.
+    More than 12 hours: notice. Up to 12, or not known: warning. Up to 4: urgent. Up to 1, or over: critical.
     """
     if time_left is None:
-        return KINDS[kind].without_deadline
-    for limit, level in _STEPS:
-        if time_left <= limit:
-            return level
-    return Severity.WARNING if time_left <= timedelta(hours=12) else Severity.NOTICE
+        return Severity.WARNING
+    return next((level for limit, level in _STEPS if time_left <= limit), Severity.NOTICE)

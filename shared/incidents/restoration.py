@@ -1,20 +1,18 @@
-"""Findings put back into the ledger from the evidence under `attention/`, where it does not know them."""
+"""Incidents restored to the ledger from the evidence under `attention/`."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import blob_names
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.incidents.evidence import Evidence, Truth
 from shared.incidents.evidence_blobs import RAISED_AT, SETTLED_AT, SETTLED_BY
 from shared.incidents.incidents import OPERATOR, SWEEP
 from shared.incidents.kinds import IncidentKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from azure.storage.blob import BlobProperties
 
     from shared.incidents.incidents import Incidents
@@ -22,34 +20,19 @@ if TYPE_CHECKING:
     from shared.storage.ledger import Ledger
 
 REMEMBERED = timedelta(days=8)
-"""How long a finding that an operator settled is kept from being found again: what finds it looks back as far."""
+"""How long an incident that an operator settled is not reported again: the sweep looks back as far."""
 
 
 def raised_at(blob: BlobProperties) -> datetime:
-    """Return when what a blob tells of was raised last."""
-    told = (blob.metadata or {}).get(RAISED_AT)
-    return datetime.fromisoformat(told) if told else blob.last_modified
+    """Return when a blob's incident was raised last."""
+    mark = (blob.metadata or {}).get(RAISED_AT)
+    return datetime.fromisoformat(mark) if mark else blob.last_modified
 
 
 class Restoration:
-    """Puts findings back.
+    """Restores incidents to the operator's list."""
 
-    Parameters
-    ----------
-    archive, ledger, incidents
-        What is archived, what is known of it, and the operator's list.
-    now
-        The time, in UTC.
-    """
-
-    def __init__(
-        self,
-        archive: Archive,
-        ledger: Ledger,
-        incidents: Incidents,
-        *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    def __init__(self, archive: Archive, ledger: Ledger, incidents: Incidents, *, now: Now = utc_now) -> None:
         self._archive = archive
         self._ledger = ledger
         self._incidents = incidents
@@ -57,7 +40,7 @@ class Restoration:
         self.truth = Truth(archive, ledger, now=now)
 
     def is_wanted(self, blob: BlobProperties) -> bool:
-        """Whether the ledger has to know of a finding: it is open, or an operator settled it not long ago."""
+        """Whether the ledger must know an incident: it is open, or an operator settled it recently."""
         marks = blob.metadata or {}
         if SETTLED_AT not in marks:
             return True
@@ -65,9 +48,9 @@ class Restoration:
         return marks.get(SETTLED_BY) == OPERATOR and is_recent
 
     async def restore(self, blob: BlobProperties) -> bool | None:
-        """Put back what a blob tells of, as far as it is wanted and the archive does not show it to be mended.
+        """Restore a blob's incident, if it is wanted and the archive does not show it to be resolved.
 
-        Returns whether it is back on the list; None where the blob tells nothing.
+        Returns whether it is back on the list; None where the blob is unreadable.
         """
         if not self.is_wanted(blob):
             return False
@@ -85,13 +68,12 @@ class Restoration:
         return is_back
 
     async def evidence(self, key: str) -> Evidence | None:
-        """Return what is kept of a finding; None where that is nothing that can be read."""
-        blob = blob_names.attention_blob(key)
-        content = await self._archive.blobs.read(blob)
-        return Evidence.read(blob, content, self._now()) if content is not None else None
+        """Return the evidence of an incident; None where there is none that can be read."""
+        content = await self._incidents.evidence.read(key)
+        return Evidence.read(blob_names.attention_blob(key), content, self._now()) if content is not None else None
 
     async def _give_up(self, evidence: Evidence) -> None:
-        """Note once more that no try is made for a chunk: its recording's state depends on it."""
+        """Note again that a chunk was given up: its recording's state depends on it."""
         index, prefix = evidence.chunk_index, evidence.row.get("prefix")
         if evidence.kind is not IncidentKind.CHUNK or index is None or prefix is None:
             return

@@ -1,7 +1,7 @@
 """Control of recordings through Azure Communication Services.
 
-The only module that knows the service's control SDK: standalone call recording retires on 2028-09-30, and what comes
-after it should change this file alone.
+The only module that uses the service's control SDK: standalone call recording retires on 2028-09-30, and its successor
+should change this file alone.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from azure.communication.callautomation import (
 )
 from azure.core.exceptions import AzureError, HttpResponseError
 
+from shared.core import log
 from shared.core.blob_names import unpadded
-from shared.core.errors import ServiceError
+from shared.core.errors import ServiceError, StorageUnavailable
 from shared.core.limits import clipped
 from shared.core.redaction import redacted
 from shared.core.retry_policy import CONTROL_BACKOFF, TRANSIENT, retry_after
+from shared.recordings.patience import within_patience
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -36,13 +38,14 @@ if TYPE_CHECKING:
     from azure.communication.callautomation import CommunicationIdentifier
     from azure.communication.callautomation.aio import CallAutomationClient
 
+    from shared.recordings.callbacks import Callbacks
     from shared.recordings.start_request import StartRecording
 
-PATIENCE = 15.0
-"""Seconds for which a caller is kept waiting while the service is busy."""
+SERVICE_PATIENCE = 15.0
+"""Seconds for which a caller waits while the service is busy."""
 
 PATIENCE_OF_GET = 5.0
-"""Seconds for which one is kept waiting who asks for a state: the ledger and the archive have an answer too."""
+"""The same for a state: the ledger and the archive have an answer too."""
 
 _LEAST = 0.1
 
@@ -79,12 +82,12 @@ class Repeatability:
 
     @classmethod
     def new(cls) -> Self:
-        """Return that of a start which nobody has asked for before."""
+        """Return that of a start which is asked for the first time."""
         return cls(uuid4(), datetime.now(UTC))
 
     @property
     def headers(self) -> dict[str, str]:
-        """The request's headers; the service wants both."""
+        """The request's headers; the service requires both."""
         return {
             "Repeatability-Request-ID": str(self.request_id),
             "Repeatability-First-Sent": format_datetime(self.first_sent, usegmt=True),
@@ -95,13 +98,23 @@ class AcsClient:
     """Starts, asks for, pauses, resumes and stops recordings.
 
     All methods raise `ServiceError` when the service refuses, or cannot be reached (status 503).
+
+    Parameters
+    ----------
+    client
+        The SDK's.
+    callbacks
+        Makes an address for the service's reports on recordings whose caller gave none; None makes none.
     """
 
-    def __init__(self, client: CallAutomationClient) -> None:
+    def __init__(self, client: CallAutomationClient, callbacks: Callbacks | None = None) -> None:
         self._client = client
+        self._callbacks = callbacks
 
     async def start(self, request: StartRecording, repeatability: Repeatability | None = None) -> Recording:
         """Start recording a call.
+
+        Reports are optional: where the ledger cannot keep an address for them, the recording starts without one.
 
         Parameters
         ----------
@@ -110,6 +123,25 @@ class AcsClient:
         repeatability
             Of a start that may have been asked for before.
         """
+        if self._callbacks is None or request.recording_state_callback_uri is not None:
+            return await self._start(request, repeatability)
+        try:
+            address = await within_patience(self._callbacks.address())
+        except StorageUnavailable:
+            log.error("callback.no_address")
+            address = None
+        if address is None:
+            return await self._start(request, repeatability)
+        # The address is a secret and goes to the service only: the caller's request stays as it was.
+        request = request.model_copy(update={"recording_state_callback_uri": address.url})
+        recording = await self._start(request, repeatability)
+        try:
+            await within_patience(self._callbacks.bind(address.reference, recording.recording_id))
+        except StorageUnavailable:
+            log.error("callback.not_bound", recordingId=recording.recording_id)  # the first callback will do it
+        return recording
+
+    async def _start(self, request: StartRecording, repeatability: Repeatability | None) -> Recording:
         content_type, channel_type, format_ = request.combination()
         options: dict[str, Any] = {
             "recording_state_callback_url": request.recording_state_callback_uri,
@@ -143,7 +175,7 @@ class AcsClient:
         return Recording(unpadded(properties.recording_id), properties.recording_state, properties.recording_kind)
 
     async def get(self, recording_id: str) -> Recording:
-        """Ask the service for a recording; a caller who is told nothing now asks again, so patience is short."""
+        """Ask the service for a recording."""
         properties = await self._asked(
             lambda: self._client.get_recording_properties(recording_id), patience=PATIENCE_OF_GET
         )
@@ -158,7 +190,7 @@ class AcsClient:
         await self._asked(lambda: self._client.resume_recording(recording_id))
 
     async def stop(self, recording_id: str) -> None:
-        """Stop a recording for good; its files are announced later, by event."""
+        """Stop a recording; its files are announced later, by event."""
         tries = 0
 
         async def stop() -> None:
@@ -169,12 +201,12 @@ class AcsClient:
         try:
             await self._asked(stop)
         except ServiceError as error:
-            # The service forgets what is stopped: a try before this one did it, and its answer was lost.
+            # The service does not know a stopped recording: an earlier try stopped it, and its answer was lost.
             if error.status != 404 or tries == 1:
                 raise
 
-    async def _asked(self, ask: Callable[[], Awaitable[Any]], *, patience: float = PATIENCE) -> Any:
-        """Ask the service, again when it is busy, as long as a caller may be kept waiting."""
+    async def _asked(self, ask: Callable[[], Awaitable[Any]], *, patience: float = SERVICE_PATIENCE) -> Any:
+        """Ask the service; ask again when it is busy, for `patience` seconds."""
         give_up_at = time.monotonic() + patience
         for attempt in itertools.count(1):
             try:

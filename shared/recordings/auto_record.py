@@ -1,19 +1,19 @@
-"""Recording that starts by itself: calls that begin are recorded as a policy says, and calls that end are closed.
+"""Automatic recording: calls that begin are recorded as a policy says, and the end of a call is noted.
 
-Events come more than once and in any order. Whoever claims a call in the ledger first starts its recording; whoever
-comes later waits a moment for what became of that, and starts it only if nothing did: then the first has died. Both ask
-the service under the same repeatability id, and the service records a call only once at a time, so a call has one
-recording whatever happens.
+Events come more than once and in any order. The first worker that claims a call in the ledger starts its recording. A
+later one waits some seconds for the outcome, and starts the recording only if there is none: the first has crashed
+then. Both ask the service under the same repeatability id, and the service records a call only once at a time, so a
+call has one recording in every case.
 
-The claim, row `{serverCallId}` of the ledger's partition `.call`, is also the trace of the decision: action, rule,
-reason, and the outcome.
+The claim, row `{serverCallId}` of the ledger's partition `.call`, also records the decision: action, rule, reason, and
+the outcome.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shlex
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -22,17 +22,17 @@ from shared.core import limits, log
 from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidEvent, ServiceError
 from shared.core.retry_policy import may_pass
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.events.call_events import CallChange, parse_call
 from shared.events.recording_files import check_event
 from shared.incidents.incidents import Incident
 from shared.incidents.kinds import IncidentKind
 from shared.recordings.acs_client import Repeatability
 from shared.recordings.policy import Action
-from shared.storage.ledger import Operation, best_effort
+from shared.storage.ledger import Operation, Report, best_effort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from shared.events.call_events import CallEvent
     from shared.incidents.incidents import Incidents
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 CALL = "call"
 """The ledger's kind of key under which decisions are."""
 
-FRESH = timedelta(seconds=30)
-"""How long somebody who claimed a call may be at work: Event Grid waits no longer either."""
+CLAIM_TIMEOUT = timedelta(seconds=30)
+"""How long a worker that claimed a call may take: Event Grid waits no longer either."""
 
 ESTABLISHING = timedelta(minutes=2)
 """How long a call that has begun may take to be in a state in which it can be recorded."""
@@ -57,10 +57,10 @@ _NOT_ESTABLISHED = frozenset({"8501", "8527"})
 """The service's codes for a call that is not established, and for a serverCallId that it does not know (yet)."""
 
 
-def by_hand(server_call_id: str) -> str:
+def by_hand(server_call_id: str | None) -> str:
     """Return what an operator can do about a call that the service refused to record."""
-    command = f"recordings start --server-call-id {shlex.quote(server_call_id)}"
-    return f"if the call goes on, start its recording by hand: {command}"
+    command = f": recordings start --server-call-id {shlex.quote(server_call_id)}" if server_call_id else ""
+    return f"if the call goes on, start its recording by hand{command}"
 
 
 class Outcome(StrEnum):
@@ -78,20 +78,10 @@ class AutoRecord:
 
     Parameters
     ----------
-    ledger
-        Where recordings are found by their call.
-    claims
-        Where decisions are traced.
-    incidents
-        Told of events that cannot be read, and of calls that the service refused to record.
-    recordings
-        Starts recordings.
     policy
         Which calls to record; None for none.
     resource_id
-        Azure id of the resource whose events are taken; None takes everybody's.
-    now
-        The time, in UTC.
+        Azure id of the resource whose events are taken; None takes those of every resource.
     """
 
     def __init__(
@@ -103,7 +93,7 @@ class AutoRecord:
         policy: Policy | None,
         *,
         resource_id: str | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._ledger = ledger
         self._claims = claims
@@ -114,14 +104,14 @@ class AutoRecord:
         self._now = now
 
     async def take(self, event: Mapping[str, Any]) -> None:
-        """Take in `CallStarted` or `CallEnded`, in either schema. An event that cannot be read is kept for a person.
+        """Take in `CallStarted` or `CallEnded`, in either schema. An unreadable event becomes an incident.
 
         Raises
         ------
         ServiceError
-            The service cannot start the recording now; the event should come again.
+            The service cannot start the recording now; Event Grid should deliver the event again.
         StorageUnavailable
-            The ledger cannot be used; the event should come again.
+            The ledger cannot be used; Event Grid should deliver the event again.
         """
         with storage_errors_translated():
             try:
@@ -138,12 +128,7 @@ class AutoRecord:
 
     async def _started(self, event: Mapping[str, Any], call: CallEvent, decision: Decision) -> None:
         trace = {"action": decision.action.value, "rule": decision.rule or "", "reason": decision.reason}
-        claim = {
-            "eventId": call.event_id,
-            "claimedAt": iso_time(self._now()),
-            "repeatabilityId": str(uuid4()),
-            **trace,
-        }
+        claim = {"eventId": call.event_id, "claimedAt": iso_time(self._now()), "repeatabilityId": str(uuid4()), **trace}
         known = await self._claims.claim(CALL, call.server_call_id, **claim)
         if known is not None:
             known = await self._settled(call.server_call_id, known)
@@ -155,8 +140,8 @@ class AutoRecord:
         first = Repeatability(UUID(claim["repeatabilityId"]), datetime.fromisoformat(claim["claimedAt"]))
         outcome = await self._carried_out(decision, call, first, ended="endedAt" in (known or {}))
         if outcome["outcome"] == Outcome.REFUSED:
-            # Before the outcome is noted: the event comes again as long as nobody can be told.
-            await self._tell(event, call, decision, outcome["detail"])
+            # Before the outcome is noted: if this fails, Event Grid delivers the event again.
+            await self._report(event, call, decision, outcome["detail"])
         await self._claims.resolve(CALL, call.server_call_id, decidedAt=iso_time(self._now()), **outcome)
         log.info("call.decided", **trace, **outcome)
         if outcome["outcome"] == Outcome.STARTED:
@@ -166,12 +151,12 @@ class AutoRecord:
                 await self._close(call.server_call_id, datetime.fromisoformat(known["endedAt"]))
 
     async def _settled(self, server_call_id: str, known: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Wait for what becomes of somebody else's claim, as long as they may be at work."""
+        """Wait for the outcome of another worker's claim, as long as that worker may be at work."""
         for _ in range(round(_WAIT / _LOOK)):
             claimed_at = known.get("claimedAt")
             if "outcome" in known or "lastError" in known or claimed_at is None:
                 break
-            if self._now() - datetime.fromisoformat(claimed_at) > FRESH:
+            if self._now() - datetime.fromisoformat(claimed_at) > CLAIM_TIMEOUT:
                 break
             await asyncio.sleep(_LOOK)
             known = await self._claims.get(CALL, server_call_id) or known
@@ -200,7 +185,7 @@ class AutoRecord:
 
     def _may_pass(self, error: ServiceError, call: CallEvent) -> bool:
         if error.code in _NOT_ESTABLISHED:
-            # The call is not in this state yet, or not any more. CallEnded tells, and time does if that is late.
+            # The call is not established yet, or has ended. CallEnded decides, or the time if that event is late.
             return self._now() - call.at < ESTABLISHING
         return may_pass(error.status)
 
@@ -214,17 +199,17 @@ class AutoRecord:
         for name in await self._ledger.linked(server_call_id):
             facts = await self._ledger.read(name)
             if facts.last(Operation.STOP) is None:
-                await self._ledger.record(name, Operation.CALL_ENDED, at=at, key="call ended")
+                await self._ledger.record(name, Report.CALL_ENDED, at=at, key="call ended")
                 log.info("recording.call_ended", recordingId=facts.text("recordingId"))
 
-    async def _tell(self, event: Mapping[str, Any], call: CallEvent, decision: Decision, refusal: str) -> None:
-        """Put a call on the operator's list that should be recorded and is not."""
-        said = limits.clipped(refusal, limits.LONGEST_DETAIL).rstrip(".")
+    async def _report(self, event: Mapping[str, Any], call: CallEvent, decision: Decision, refusal: str) -> None:
+        """Report a call that should be recorded and is not."""
+        detail = limits.clipped(refusal, limits.LONGEST_DETAIL).rstrip(".")
         await self._incidents.report(
             Incident(
                 kind=IncidentKind.CALL,
                 identifier=call.server_call_id,
-                reason=f"rule {decision.rule} wants this call recorded, and {said}; {by_hand(call.server_call_id)}",
+                reason=f"rule {decision.rule} wants this call recorded, and {detail}; {by_hand(call.server_call_id)}",
                 error=ServiceError.__name__,
                 evidence={"serverCallId": call.server_call_id, "event": limits.evidence_of(event)},
             )

@@ -1,11 +1,11 @@
-"""State callbacks: the service tells, at an address of our own, how a recording gets on.
+"""State callbacks: the service reports the states of a recording at an address of the app's own.
 
-An address holds a reference, which names a row in the ledger, and a token that cannot be guessed, of which only the
-hash is kept. The row is written before the service is asked to start, since the service may call back before the start
-has returned; the recordingId is bound to it by whoever learns it first, the start or the first callback.
+An address holds a reference, which names a row in the ledger, and a random token, of which only the hash is kept. The
+row is written before the service is asked to start, since a callback can come before the start has returned. The start
+or the first callback, whichever is earlier, binds the recordingId to it.
 
-Callbacks come in any order, and more than once: each becomes a transition that is keyed by its event's id and dated by
-its event's time, so the ledger is the same however they came.
+Callbacks come in any order, and more than once. Each becomes a transition that is keyed by its event's id and dated by
+its event's time, so the ledger is the same for every order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -25,12 +25,10 @@ from shared.core.azure_errors import storage_errors_translated
 from shared.core.blob_names import safe_name, unpadded
 from shared.core.errors import BodyTooLarge, InvalidRequest, UnknownCallback
 from shared.core.models import ReceivedModel, UtcDatetime
-from shared.core.times import iso_time
-from shared.storage.ledger import Operation
+from shared.core.times import Now, iso_time, utc_now
+from shared.storage.ledger import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from shared.storage.claims import Claims
     from shared.storage.ledger import Ledger
 
@@ -41,17 +39,17 @@ STATE_CHANGED = "Microsoft.Communication.RecordingStateChanged"
 START_FAILED = "Microsoft.Communication.StartRecordingFailed"
 
 NOT_BEGUN = "not begun"
-"""The detail of an `inactive` that says the recording has not begun: its start time is in the year 1."""
+"""The detail of an `inactive` whose recording has not begun: its start time is in the year 1."""
 
 _TOKEN_BYTES = 32
-_NOBODY = hashlib.sha256(b"").hexdigest()  # of an empty token, which no route lets through
+_UNKNOWN = hashlib.sha256(b"").hexdigest()  # of an empty token, which no route accepts
 
 _Id = Annotated[str, Field(min_length=1, max_length=limits.LONGEST_IDENTIFIER)]
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackAddress:
-    """Where the service reports a recording's states; the URL is a secret."""
+    """The address at which the service reports a recording's states; the URL is a secret."""
 
     reference: str
     url: str = field(repr=False)
@@ -59,24 +57,12 @@ class CallbackAddress:
 
 @dataclass(frozen=True, slots=True)
 class StateCallback:
-    """What one callback says.
-
-    Attributes
-    ----------
-    event_id, at
-        The event's own.
-    operation
-        What is reported; None for a state that is not known here.
-    detail
-        What more is said.
-    server_call_id
-        The call's id, where it is said.
-    """
+    """What one callback reports; `operation` is None for a state that the app does not know."""
 
     event_id: str
     at: datetime
     recording_id: str
-    operation: Operation | None
+    operation: Report | None
     detail: str | None
     server_call_id: str | None
 
@@ -110,7 +96,7 @@ def parse_callbacks(body: bytes, received_at: datetime) -> list[StateCallback]:
     Parameters
     ----------
     received_at
-        Stands in for the time of an event that has none.
+        Used as the time of an event that has none.
 
     Raises
     ------
@@ -139,20 +125,20 @@ def _parse(event: object, index: int, received_at: datetime) -> StateCallback | 
     )
 
 
-def _failure(data: _Data) -> tuple[Operation, str | None]:
+def _failure(data: _Data) -> tuple[Report, str | None]:
     result = data.result_information or _Result()
     code = "/".join(str(code) for code in (result.code, result.sub_code) if code is not None)
     detail = ": ".join(part for part in (code, result.message) if part)
-    return Operation.REPORTED_FAILED, detail[: limits.LONGEST_DETAIL] or None
+    return Report.FAILED, detail[: limits.LONGEST_DETAIL] or None
 
 
-def _state(data: _Data, path: str) -> tuple[Operation | None, str | None]:
+def _state(data: _Data, path: str) -> tuple[Report | None, str | None]:
     match (data.state or "").lower():
         case "active":
-            return Operation.REPORTED_ACTIVE, None
+            return Report.ACTIVE, None
         case "inactive":
             begun = data.start_date_time is None or data.start_date_time.year > 1
-            return Operation.REPORTED_INACTIVE, None if begun else NOT_BEGUN
+            return Report.INACTIVE, None if begun else NOT_BEGUN
         case "":
             raise InvalidRequest(f"{path}.state is missing", field=f"{path}.state")
     return None, None
@@ -168,35 +154,16 @@ def _read[M: ReceivedModel](model: type[M], value: object, path: str) -> M:
 
 
 class Callbacks:
-    """Makes addresses for state callbacks, and takes what comes in at them.
+    """Makes addresses for state callbacks below `base_url`, and takes the callbacks; None turns callbacks off."""
 
-    Parameters
-    ----------
-    ledger
-        Takes what was reported.
-    claims
-        Keep the addresses' hashes.
-    base_url
-        Where the app can be reached from outside; None turns callbacks off.
-    now
-        The time, in UTC.
-    """
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        claims: Claims,
-        base_url: str | None,
-        *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    def __init__(self, ledger: Ledger, claims: Claims, base_url: str | None, *, now: Now = utc_now) -> None:
         self._ledger = ledger
         self._claims = claims
         self._base_url = base_url
         self._now = now
 
     async def address(self) -> CallbackAddress | None:
-        """Return a new address, which is taken note of; None where callbacks are off."""
+        """Return a new address, whose hash is kept; None where callbacks are off."""
         if self._base_url is None:
             return None
         reference, token = secrets.token_hex(12), secrets.token_urlsafe(_TOKEN_BYTES)
@@ -204,7 +171,7 @@ class Callbacks:
         return CallbackAddress(reference, f"{self._base_url}/api/{ROUTE}/{reference}/{token}")
 
     async def bind(self, reference: str, recording_id: str) -> bool:
-        """Bind an address to a recording for good; return whether it is bound to this one."""
+        """Bind an address to a recording, permanently; return whether it is bound to this one."""
         bound = await self._claims.claim("callback-recording", reference, recordingId=recording_id)
         if bound is None or bound["recordingId"] == recording_id:
             return True
@@ -223,11 +190,11 @@ class Callbacks:
         InvalidRequest
             The body is not what the service posts.
         StorageUnavailable
-            It could not be noted; it should come again.
+            It could not be noted; the service should send it again.
         """
         with storage_errors_translated():
             known = await self._claims.get("callback", reference)
-            expected = known["tokenHash"] if known is not None else _NOBODY
+            expected = known["tokenHash"] if known is not None else _UNKNOWN
             if not hmac.compare_digest(_hash(token), expected) or known is None:
                 raise UnknownCallback
             if len(body) > limits.LARGEST_CALLBACK:

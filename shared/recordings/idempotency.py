@@ -1,7 +1,7 @@
-"""Starts that are asked for again: who asks first does the work, everybody else gets the first one's answer.
+"""Repeated starts: the first request with a key starts the recording, and all others get its answer.
 
-A key is claimed in the ledger. One claim can be left behind by a crash, so a claim that has had no answer for too long
-is succeeded by the next; the service, told the same Repeatability-Request-ID by all of them, has one recording.
+A key is claimed in the ledger. A crash can leave a claim without an answer, so after some time the next request takes
+it over. All of them send the service the same Repeatability-Request-ID, so there is one recording.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from uuid import UUID
 
 from shared.core import log
 from shared.core.errors import IdempotencyConflict, StorageUnavailable
-from shared.core.times import iso_time
-from shared.recordings.acs_client import PATIENCE, Repeatability
-from shared.recordings.lookup import within_patience
+from shared.core.times import Now, iso_time
+from shared.recordings.acs_client import SERVICE_PATIENCE, Repeatability
+from shared.recordings.patience import within_patience
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -30,26 +30,18 @@ KIND = "idempotency"
 """The kind under which the ledger has the claims."""
 
 KEPT = timedelta(hours=48)
-"""How long a key gives its first answer; the sweep drops it then."""
+"""How long a key returns its first answer; then the sweep deletes it."""
 
-CRASHED_AFTER = timedelta(seconds=2 * PATIENCE)
-"""How long a claim may be without an answer; whoever made it has given up long before."""
+CRASHED_AFTER = timedelta(seconds=2 * SERVICE_PATIENCE)
+"""How long a claim may be without an answer; its request has timed out long before."""
 
 _LOOK_AGAIN = 0.1
 
 
 class Idempotency:
-    """Lets the same request be made any number of times, and done once.
+    """Lets a request be repeated any number of times, and done once."""
 
-    Parameters
-    ----------
-    claims
-        Where keys are claimed.
-    now
-        The time, in UTC.
-    """
-
-    def __init__(self, claims: Claims, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, claims: Claims, *, now: Now) -> None:
         self._claims = claims
         self._now = now
 
@@ -58,7 +50,7 @@ class Idempotency:
     ) -> dict[str, Any]:
         """Return what the first `start` of this key returned, calling it if this is the first.
 
-        A start that failed is forgotten, so that the request can be made again.
+        The key of a start that failed is released, so that the request can be repeated.
 
         Parameters
         ----------
@@ -82,7 +74,7 @@ class Idempotency:
             try:
                 claim = await self._claimed(row, asked)
             except StorageUnavailable:
-                # The recording matters more than the ledger, and the service knows a repeated request as well.
+                # The recording must not fail with the ledger, and the service recognises a repeated request too.
                 return await start(Repeatability(request_id, first_sent))
             if claim is None:
                 return await self._first(row, Repeatability(request_id, first_sent), start)
@@ -95,7 +87,7 @@ class Idempotency:
         raise AssertionError
 
     async def _claimed(self, row: str, asked: str) -> Mapping[str, Any] | None:
-        """Claim a key; None if that worked, else the other's claim, once it has an answer or must have crashed."""
+        """Claim a key; None if that worked, else the other claim, once it has an answer or its request has crashed."""
         while True:
             claimed_at = iso_time(self._now())
             claim = await within_patience(self._claims.claim(KIND, row, request=asked, claimedAt=claimed_at))
@@ -115,12 +107,12 @@ class Idempotency:
         try:
             answer = await start(repeatability)
         except BaseException:
-            await _told(self._claims.release(KIND, row))
+            await _noted(self._claims.release(KIND, row))
             raise
-        await _told(self._claims.resolve(KIND, row, answer=json.dumps(answer)))
+        await _noted(self._claims.resolve(KIND, row, answer=json.dumps(answer)))
         return answer
 
 
-async def _told(work: Awaitable[object]) -> None:
+async def _noted(work: Awaitable[object]) -> None:
     with suppress(StorageUnavailable):
         await within_patience(work)

@@ -1,24 +1,22 @@
-"""Finding out what is known of a recording: the ledger, the service and the archive are asked, and each may fail."""
+"""Everything that is known of a recording: from the ledger, the service and the archive, each of which may fail."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from azure.core.exceptions import AzureError
-
-from shared.core import blob_names, log
-from shared.core.azure_errors import STORAGE_FAILED, error_code, reason
+from shared.core import blob_names
 from shared.core.errors import ManifestUnreadable, RecordingNotFound, ServiceError, StorageUnavailable
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time
+from shared.recordings.patience import STORAGE_PATIENCE, within_patience
 from shared.recordings.states import Seen
 from shared.recordings.views import View, seen_in
-from shared.storage.ledger import Facts, Operation
+from shared.storage.ledger import Facts, Operation, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
     from shared.recordings.acs_client import AcsClient, Recording
     from shared.storage.archive import Archive
@@ -27,17 +25,14 @@ if TYPE_CHECKING:
     from shared.storage.places import RecordingPlaces
 
 RECORDING_ID = r"[A-Za-z0-9_=+/.~-]{1,1024}"
-"""What a recordingId consists of: base64url as far as is known, and what else has been seen in ids."""
+"""A recordingId: base64url as far as is known, and further characters that have been seen in ids."""
 
 LOOK_BACK = 7
 """Days back from today in which the archive is searched for a recording that the ledger does not know."""
 
-PATIENCE = 5.0
-"""Seconds for which the ledger and the archive are waited for: a caller waits for the answer."""
-
-_LEDGER_AWAY = "the ledger could not be read: what this app did is not taken into account"
-_ARCHIVE_AWAY = "the archive could not be read: what is archived is not taken into account"
-_UNREADABLE = "an operator has to look; until then what is archived is not taken into account"
+_LEDGER_UNREAD = "the ledger could not be read: what this app did is not taken into account"
+_ARCHIVE_UNREAD = "the archive could not be read: what is archived is not taken into account"
+_UNREADABLE = "an operator must look; until then, what is archived is not taken into account"
 
 
 class _Archived(NamedTuple):
@@ -48,34 +43,8 @@ class _Archived(NamedTuple):
     fault: str | None = None
 
 
-async def within_patience[T](work: Awaitable[T]) -> T:
-    """Wait for the archive's storage as long as a caller may be kept waiting.
-
-    Raises
-    ------
-    StorageUnavailable
-        It failed, or took too long.
-    """
-    try:
-        async with asyncio.timeout(PATIENCE):
-            return await work
-    except (AzureError, TimeoutError) as error:
-        log.error("storage.unavailable", error=type(error).__name__, code=error_code(error) or type(error).__name__)
-        raise StorageUnavailable(f"{STORAGE_FAILED}: {reason(error)}", retry_after=PATIENCE) from None
-
-
 class Lookup:
-    """Finds out what is known of a recording.
-
-    Parameters
-    ----------
-    control, ledger, archive, places
-        The service, what we remember, what is archived, and where.
-    retention
-        How long the service keeps a recording's files.
-    now
-        The time, in UTC.
-    """
+    """Collects what is known of recordings; `retention` is how long the service keeps their files."""
 
     def __init__(
         self,
@@ -85,7 +54,7 @@ class Lookup:
         places: RecordingPlaces,
         *,
         retention: timedelta,
-        now: Callable[[], datetime],
+        now: Now,
     ) -> None:
         self._control = control
         self._ledger = ledger
@@ -102,29 +71,30 @@ class Lookup:
         RecordingNotFound
             The id is none that the service gives out.
         ServiceError
-            Nobody knows the recording, or only the service could know it and does not answer.
+            The recording is not known, or only the service could know it and does not answer.
         StorageUnavailable
-            The service does not know the recording any more, and whether we do cannot be said now.
+            The service does not know the recording any more, and ledger or archive cannot be read now.
         """
         if re.fullmatch(RECORDING_ID, recording_id) is None or not recording_id.strip("."):
             raise RecordingNotFound
         name = blob_names.safe_name(recording_id)
         facts, service = await asyncio.gather(_or_none(self._ledger.read(name)), self._asked(recording_id))
-        known, notes = facts or Facts(name), [_LEDGER_AWAY] if facts is None else []
+        known, notes = facts or Facts(name), [_LEDGER_UNREAD] if facts is None else []
         archived = _Archived(known.text("prefix"))
         try:
             archived = await within_patience(self._archived(known, searching=seen_in(service)))
         except StorageUnavailable:
             if seen_in(service) is Seen.GONE:
                 raise
-            notes.append(_ARCHIVE_AWAY)
+            notes.append(_ARCHIVE_UNREAD)
         if archived.fault is not None:
             notes.append(f"{archived.fault}: {_UNREADABLE}")
         if isinstance(service, ServiceError) and not (known or archived.manifest or archived.fault):
             if facts is None and service.status == 404:
                 raise StorageUnavailable(
-                    "the service knows no such recording, and the ledger, which may know it, cannot be read now",
-                    retry_after=PATIENCE,
+                    "the service knows no such recording, and the ledger, which may know it, cannot be read now; "
+                    "try again later",
+                    retry_after=STORAGE_PATIENCE,
                 )
             raise service
         view = View(
@@ -172,11 +142,11 @@ class Lookup:
         return [blob_names.day_prefix(about + timedelta(days=offset)).rstrip("/") for offset in offsets]
 
     async def _remember(self, view: View) -> None:
-        """Put into the ledger what was found out and it did not know, so that it is found sooner, or at all."""
+        """Write to the ledger what it did not know, so that the recording is found faster, or at all."""
         facts, learnt = view.facts, dict[str, str]()
         if view.prefix is not None and facts.text("prefix") is None:
             learnt.update(recordingId=view.recording_id, prefix=view.prefix)
-        ended = facts.last(Operation.STOP, Operation.CALL_ENDED) is not None or facts.text("goneSince") is not None
+        ended = facts.last(Operation.STOP, Report.CALL_ENDED) is not None or facts.text("goneSince") is not None
         if facts and view.seen is Seen.GONE and not ended:
             learnt["goneSince"] = iso_time(view.now)
         if learnt:

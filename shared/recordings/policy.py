@@ -1,7 +1,7 @@
-"""Which calls are recorded by themselves: the rules of AUTO_RECORD, and what they say of a call.
+"""Which calls are recorded automatically: the rules of AUTO_RECORD, and their decision for a call.
 
-A policy is a JSON file with rules in order; the first that fits a call decides, and a call that none fits is not
-recorded. A condition that a rule does not name is not looked at, so a rule without conditions fits every call.
+A policy is a JSON file with rules in order. The first rule that fits a call decides; a call that no rule fits is not
+recorded. Only the conditions that a rule names are checked, so a rule without conditions fits every call.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Action(StrEnum):
 
 
 class _Part(BaseModel):
-    """Base of what a policy file holds. A name that is not known is a fault: it would be a condition overlooked."""
+    """Base of what a policy file holds. An unknown name is a fault: its condition would be ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="forbid")
 
@@ -62,12 +62,8 @@ class Match(_Part):
         return [to_camel(name) for name in type(self).model_fields if getattr(self, name) is not None]
 
     def fits(self, call: CallEvent) -> bool:
-        """Whether the call meets all conditions; what the event does not say meets none."""
-        ids = (
-            (self.started_by, call.started_by),
-            (self.group_id, call.group_id),
-            (self.room_id, call.room_id),
-        )
+        """Whether the call meets all conditions; a field that the event lacks meets none."""
+        ids = ((self.started_by, call.started_by), (self.group_id, call.group_id), (self.room_id, call.room_id))
         flags = ((self.is_two_party, call.is_two_party), (self.is_rooms_call, call.is_rooms_call))
         return all(patterns is None or _fits(patterns, value) for patterns, value in ids) and all(
             wanted is None or wanted is value for wanted, value in flags
@@ -116,7 +112,7 @@ class Options(_Part):
 
 
 class StatedConsent(_Part):
-    """Why calls that a rule fits may be recorded; `basis` has to be stated, the app does not ask anybody."""
+    """Why calls that a rule fits may be recorded; `basis` is required, since the app asks no participant."""
 
     basis: Annotated[str, Field(min_length=1, max_length=limits.LONGEST_BASIS)]
     obtained_from: list[RawId] = []
@@ -204,33 +200,20 @@ def policy_of(auto_record: str, root: Path, *, require_consent: bool) -> tuple[P
     Parameters
     ----------
     auto_record
-        `off`, `all`, or the path of a policy file from `root`.
+        `all`, or the path of a policy file from `root`.
     """
-    if auto_record == "off":
-        return None, []
-    if auto_record == "all":
-        if require_consent:
-            return None, [
-                "AUTO_RECORD is 'all', which states no basis, and REQUIRE_CONSENT is on: give a policy file whose "
-                "rules state consent.basis"
-            ]
+    if auto_record != "all":
+        policy, faults = _read_policy(root / auto_record, require_consent=require_consent)
+        return policy, [f"AUTO_RECORD, {auto_record}: {fault}" for fault in faults]
+    if not require_consent:
         return EVERY_CALL, []
-    policy, faults = read_policy(root / auto_record, require_consent=require_consent)
-    return policy, [f"AUTO_RECORD, {auto_record}: {fault}" for fault in faults]
+    return None, [
+        "AUTO_RECORD is 'all', which states no basis, and REQUIRE_CONSENT is on: give a policy file whose rules state "
+        "consent.basis"
+    ]
 
 
-def read_policy(path: Path, *, require_consent: bool) -> tuple[Policy | None, list[str]]:
-    """Read a policy file.
-
-    Parameters
-    ----------
-    require_consent
-        Whether rules that record have to state `consent.basis`.
-
-    Returns
-    -------
-    The policy, None if it cannot be used, and every fault that was found, each naming the rule and the field.
-    """
+def _read_policy(path: Path, *, require_consent: bool) -> tuple[Policy | None, list[str]]:
     try:
         with path.open("rb") as file:
             content = file.read(limits.LARGEST_POLICY + 1)
@@ -242,7 +225,17 @@ def read_policy(path: Path, *, require_consent: bool) -> tuple[Policy | None, li
 
 
 def parse_policy(content: bytes, *, require_consent: bool) -> tuple[Policy | None, list[str]]:
-    """Read a policy; see `read_policy`."""
+    """Read a policy.
+
+    Parameters
+    ----------
+    require_consent
+        Whether rules that record must state `consent.basis`.
+
+    Returns
+    -------
+    The policy, None if it cannot be used, and every fault that was found, each naming the rule and the field.
+    """
     try:
         decoded = from_json(content.removeprefix(b"\xef\xbb\xbf"))
     except ValueError as error:

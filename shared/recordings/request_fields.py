@@ -1,4 +1,4 @@
-"""The kinds of values that callers write into a request: what each takes, and how the API's description says so."""
+"""The types of the values in a request: what each accepts, and its schema in the API's description."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ ContainerAddress = Annotated[
     AfterValidator(_container_address),
 ]
 
-# Strings, not enums: however they are cased they are taken, and what is wrong is told with the whole combination.
+# Strings, not enums: any case is accepted, and an error names the whole combination.
 Content = Annotated[
     str, AfterValidator(control_api_spelling), WithJsonSchema({"type": "string", "enum": [*ContentType]})
 ]

@@ -8,13 +8,14 @@ from pydantic import Field
 
 from shared.core.models import ResponseModel
 from shared.recordings.states import MEANINGS, State
-from shared.storage.ledger import Operation
+from shared.storage.ledger import Operation, Report
 
 _ID = "eyJQbGF0Zm9ybUVuZHBvaW50SWQiOiI3YjFjIn0"
 _STATES = " ".join(f"`{state}`: {meaning}." for state, meaning in MEANINGS.items())
 
 RecordingId = Annotated[str, Field(description="The service's id of the recording.", examples=[_ID])]
 StateOf = Annotated[State, Field(description=_STATES)]
+ChunkState = Literal["waiting", "copying", "retrying", "archived", "failed"]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-22T09:15:00.000000Z"])]
 
 
@@ -36,7 +37,7 @@ class Accepted(ResponseModel):
 class TransitionBody(ResponseModel):
     """Something that was done to the recording, or that the service reported."""
 
-    operation: Operation
+    operation: Operation | Report
     at: Moment
     by: Annotated[str | None, Field(description="Who asked.")] = None
     detail: str | None = None
@@ -55,8 +56,7 @@ class ChunkBody(ResponseModel):
     index: Annotated[int, Field(ge=0)]
     document_id: str
     state: Annotated[
-        Literal["waiting", "copying", "retrying", "archived", "failed"],
-        Field(description="`retrying`: a try failed and the next is due; `failed`: no try will mend it."),
+        ChunkState, Field(description="`retrying`: a try failed and the next is due; `failed`: no more tries are made.")
     ]
     bytes_done: Annotated[int | None, Field(ge=0)] = None
     bytes_total: Annotated[int | None, Field(ge=0, description="Null while the size is not known.")] = None
@@ -84,7 +84,7 @@ class RecordingBody(ResponseModel):
         Field(description="`active` or `inactive`, as the service says; null where it does not know the recording."),
     ] = None
     service_error: Annotated[ServiceFault | None, Field(description="Where the service could not be asked.")] = None
-    notes: Annotated[tuple[str, ...], Field(description="What has to be said about the state.")] = ()
+    notes: Annotated[tuple[str, ...], Field(description="Remarks on the state.")] = ()
     recording_kind: str | None = None
     call_id: str | None = None
     server_call_id: str | None = None
@@ -92,7 +92,7 @@ class RecordingBody(ResponseModel):
     started_by: Annotated[str | None, Field(description="A principal's name, or `function key`.")] = None
     ended_at: Annotated[Moment | None, Field(description="When it was stopped or the call ended.")] = None
     duration_ms: Annotated[int | None, Field(ge=0, description="As the service announced it.")] = None
-    options: Annotated[dict[str, Any] | None, Field(description="What was asked for at the start.")] = None
+    options: Annotated[dict[str, Any] | None, Field(description="The options of the start.")] = None
     transitions: tuple[TransitionBody, ...] = ()
     pauses: tuple[Pause, ...] = ()
     prefix: Annotated[str | None, Field(description="Where the recording lies in the archive's container.")] = None

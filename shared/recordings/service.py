@@ -1,21 +1,21 @@
-"""Recordings as their users see them: started once, in a state that is true, and remembered after they have ended."""
+"""Control of recordings: start, state, pause, resume and stop."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from shared.core import log
 from shared.core.blob_names import safe_name, unpadded
 from shared.core.errors import ConsentRequired, ManifestUnreadable, ServiceError, StorageUnavailable, WrongState
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.incidents.evidence_blobs import EvidenceBlobs
 from shared.recordings.acs_client import Repeatability
 from shared.recordings.idempotency import Idempotency
-from shared.recordings.lookup import Lookup, within_patience
+from shared.recordings.lookup import Lookup
+from shared.recordings.patience import within_patience
 from shared.recordings.responses import Accepted, Started
 from shared.recordings.start_request import parse_idempotency_key, parse_start
 from shared.recordings.states import ALLOWED, LEADS_TO, RETRY_AFTER, State
@@ -24,6 +24,7 @@ from shared.storage.ledger import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import timedelta
 
     from shared.recordings.acs_client import AcsClient, Recording
     from shared.recordings.start_request import Consent, StartRecording
@@ -34,12 +35,12 @@ if TYPE_CHECKING:
     from shared.storage.places import RecordingPlaces
 
 _RACED = frozenset({400, 404, 409, 412})
-"""What the service answers when a recording got into another state since we looked."""
+"""The statuses with which the service refuses an operation when the recording's state has changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a caller is told: the body, and when it pays to ask again, in seconds."""
+    """The answer to a caller: the body, and after how many seconds to ask again."""
 
     body: dict[str, Any]
     retry_after: int | None = None
@@ -53,18 +54,10 @@ class Recordings:
 
     Parameters
     ----------
-    control
-        The service.
-    ledger, claims
-        What we remember, and which Idempotency-Keys were used.
-    archive, places
-        What is archived, and where.
     retention
         How long the service keeps a recording's files.
     require_consent
         Whether a start must come with the participants' consent.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -77,7 +70,7 @@ class Recordings:
         *,
         retention: timedelta,
         require_consent: bool = False,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._control = control
         self._ledger = ledger
@@ -123,12 +116,7 @@ class Recordings:
     async def begin(
         self, request: StartRecording, *, by: str | None = None, repeatability: Repeatability | None = None
     ) -> Reply:
-        """Start what is checked already.
-
-        Parameters
-        ----------
-        repeatability
-            Of a start that may have been asked for before.
+        """Start a recording whose request is validated; `repeatability` is that of a start that may be repeated.
 
         Raises
         ------
@@ -140,7 +128,7 @@ class Recordings:
         return Reply(await self._start(request, by, repeatability or Repeatability.new()))
 
     async def get(self, recording_id: str) -> Reply:
-        """Say what state a recording is in, while it runs and ever after."""
+        """Return what is known of a recording, also after it has ended."""
         view = await self._lookup.view(unpadded(recording_id))
         retry_after = RETRY_AFTER.get(view.state)
         if view.silence is not None and view.state not in {State.ARCHIVED, State.EXPIRED, State.FAILED}:
@@ -148,22 +136,22 @@ class Recordings:
         return Reply(view.to_body().as_json(), retry_after)
 
     async def pause(self, recording_id: str, *, by: str | None = None) -> Reply:
-        """Pause a recording; raises `WrongState` where that makes no sense."""
+        """Pause a recording; raises `WrongState` where its state does not allow that."""
         return await self._operate(recording_id, Operation.PAUSE, self._control.pause, by)
 
     async def resume(self, recording_id: str, *, by: str | None = None) -> Reply:
-        """Resume a paused recording; raises `WrongState` where that makes no sense."""
+        """Resume a paused recording; raises `WrongState` where its state does not allow that."""
         return await self._operate(recording_id, Operation.RESUME, self._control.resume, by)
 
     async def stop(self, recording_id: str, *, by: str | None = None) -> Reply:
-        """Stop a recording for good; raises `WrongState` where that makes no sense."""
+        """Stop a recording; raises `WrongState` where its state does not allow that."""
         return await self._operate(recording_id, Operation.STOP, self._control.stop, by)
 
     async def _start(self, request: StartRecording, by: str | None, repeatability: Repeatability) -> dict[str, Any]:
         recording = await self._control.start(request, repeatability)
         state = State.PAUSED if request.pause_on_start else State.STARTING
         with log.fields(recordingId=recording.recording_id):
-            # The recording runs whatever becomes of the ledger, and its id must reach the caller.
+            # The recording runs even if the ledger fails, and its id must reach the caller.
             noted = await _noted(self._note_start(recording, request, by))
             if not noted and request.consent is not None:
                 await self._keep_consent(recording, request.consent)
@@ -172,9 +160,9 @@ class Recordings:
         return started.as_json()
 
     async def _keep_consent(self, recording: Recording, consent: Consent) -> None:
-        """Keep a consent that the ledger did not take where an operator finds it: nobody can ask for it again."""
+        """Keep a consent that the ledger did not take as evidence of an incident: it cannot be asked for again."""
         evidence = {
-            "reason": "the ledger did not take the consent: put it beside the recording's files, as consent.json",
+            "reason": "the ledger could not be written, so the consent is not archived: retry this incident",
             "recordingId": recording.recording_id,
             "consent": consent.model_dump(mode="json", by_alias=True),
         }
@@ -199,7 +187,7 @@ class Recordings:
             consent=consent,
             serverCallId=request.server_call_id,
         )
-        # A start that is repeated because its answer was lost is noted once.
+        # A start that is repeated because its answer was lost is written once.
         await self._ledger.record(name, Operation.START, by=by, key=Operation.START)
         await self._ledger.open(name)
         if request.server_call_id is not None:
@@ -227,7 +215,7 @@ class Recordings:
 
 
 def _check(operation: Operation, view: View) -> None:
-    """Raise `WrongState` where an operation makes no sense, and the service's error where only it could tell."""
+    """Raise `WrongState` where the state forbids an operation, or the service's error where the state is unknown."""
     over = view.state in {State.STOPPING, State.PROCESSING, State.ARCHIVING, State.ARCHIVED, State.EXPIRED}
     if view.silence is not None and not over:
         raise view.silence
@@ -236,7 +224,7 @@ def _check(operation: Operation, view: View) -> None:
 
 
 async def _noted(work: Awaitable[None]) -> bool:
-    """Write to the ledger; what runs at the service runs, even if that fails. Return whether it did not."""
+    """Write to the ledger; the service has done its part already, so a failure is only logged. Return the success."""
     try:
         await within_patience(work)
     except (StorageUnavailable, ManifestUnreadable):

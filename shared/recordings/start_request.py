@@ -1,4 +1,4 @@
-"""What callers send: the body of a start, and the Idempotency-Key that makes repeating it safe."""
+"""A start request: its body, and the Idempotency-Key that makes it safe to repeat."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LOCATORS = {
     "room_id": "roomId",
     "call_connection_id": "callConnectionId",
 }
-"""The fields of which exactly one names the call: the SDK's name, the wire's name."""
+"""The fields of which exactly one names the call: the SDK's name, and the name in JSON."""
 
 COMBINATIONS = (
     (ContentType.AUDIO_VIDEO, ChannelType.MIXED, Format.MP4),
@@ -48,15 +48,15 @@ CHANNELS = 5
 """Most channels of an unmixed recording; the service puts a participant on each."""
 
 IDEMPOTENCY_KEY = r"[\x21-\x7e]{1,255}"
-"""What an Idempotency-Key consists of."""
+"""The characters and length of an Idempotency-Key."""
 
 _TYPES = ("recordingContentType", "recordingChannelType", "recordingFormatType")
 
 
 class Sent(ReceivedModel):
-    """Base of what callers write themselves.
+    """Base of what callers send.
 
-    A field that is not known is refused: with `pauseonstart` for `pauseOnStart`, a recording would run that should not.
+    An unknown field is refused: with `pauseonstart` for `pauseOnStart`, a recording would run that should not.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -89,7 +89,7 @@ class Consent(Sent):
 
 
 def _described(schema: dict[str, Any]) -> None:
-    """Say in the schema what types cannot, and nothing of null, which is taken and means nothing."""
+    """Add to the schema what types cannot express, and leave out null, which is accepted and means absent."""
     for field in schema["properties"].values():
         alternatives = [schema for schema in field.pop("anyOf", ()) if schema.get("type") != "null"]
         field.pop("default", None)
@@ -124,7 +124,7 @@ class StartRecording(Sent):
     recording_channel_type: Channels | None = None
     recording_format_type: FileFormat | None = None
     recording_state_callback_uri: Annotated[
-        WebAddress | None, Field(description="Where the service tells of the recording's states.")
+        WebAddress | None, Field(description="Where the service reports the recording's states.")
     ] = None
     audio_channel_participant_ordering: Annotated[
         list[RawId] | None,
@@ -176,20 +176,15 @@ class StartRecording(Sent):
             )
 
     def _asked_types(self) -> dict[str, str | None]:
-        return dict(
-            zip(
-                _TYPES,
-                (self.recording_content_type, self.recording_channel_type, self.recording_format_type),
-                strict=True,
-            )
-        )
+        asked = (self.recording_content_type, self.recording_channel_type, self.recording_format_type)
+        return dict(zip(_TYPES, asked, strict=True))
 
     def _fitting(self) -> tuple[ContentType, ChannelType, Format] | None:
         asked = self._asked_types().values()
         return next((c for c in COMBINATIONS if all(a in {None, o} for a, o in zip(asked, c, strict=True))), None)
 
     def _faults_of_locator(self) -> Iterator[Fault]:
-        given = [wire for name, wire in LOCATORS.items() if getattr(self, name) is not None]
+        given = [field for name, field in LOCATORS.items() if getattr(self, name) is not None]
         if len(given) != 1:
             message = f"give exactly one of {', '.join(LOCATORS.values())} to say which call; "
             yield Fault(given[1] if given else "serverCallId", message + f"{', '.join(given) or 'none'} given")
@@ -224,11 +219,7 @@ class StartRecording(Sent):
             yield Fault(f"channelAffinity/{index}/participant", "has a channel already")
 
 
-_FORMS: dict[str, type[Sent]] = {
-    "channelAffinity": Affinity,
-    "externalStorage": ExternalStorage,
-    "consent": Consent,
-}
+_FORMS: dict[str, type[Sent]] = {"channelAffinity": Affinity, "externalStorage": ExternalStorage, "consent": Consent}
 """The fields of a start that have fields of their own, all of which are known."""
 
 
@@ -277,18 +268,18 @@ def _refused(faults: Iterable[Fault]) -> InvalidRequest:
 
 
 def _explained(fault: ErrorDetails) -> str:
-    """Return what is wrong, and of a field that is not known which one may be meant."""
+    """Return what is wrong, and for an unknown field the one that may be meant."""
     if fault["type"] != "extra_forbidden":
         return fault["msg"].removeprefix("Value error, ")
     *above, name = fault["loc"]
     form = _FORMS[str(above[0])] if above else StartRecording
-    known = {wire.lower(): wire for field in form.model_fields.values() if (wire := field.alias) is not None}
+    known = {alias.lower(): alias for field in form.model_fields.values() if (alias := field.alias) is not None}
     meant = get_close_matches(str(name).lower(), known, n=1)
     return f"there is no field of this name; did you mean {known[meant[0]]}?" if meant else "there is no such field"
 
 
 def _repeated(values: Sequence[object]) -> list[int]:
-    """Return where a value stands that stood before."""
+    """Return the indexes of values that are repeated."""
     return [index for index, value in enumerate(values) if value in values[:index]]
 
 

@@ -1,7 +1,7 @@
-"""What state a recording is in, judged from what we did, what the service says, and what is archived.
+"""The state of a recording, derived from the commands, the service's answer, and what is archived.
 
-The service alone cannot tell: it says `inactive` of a recording that is paused, not begun, or broken, and nothing of
-one that was stopped.
+The service's answer is not enough: it says `inactive` for a recording that is paused, not begun, or broken, and does
+not know one that was stopped.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from shared.storage.ledger import Operation
+from shared.storage.ledger import Operation, Report
 from shared.storage.manifest import ManifestStatus
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.storage.manifest import ArchivedChunk, Manifest
 
 SETTLING = timedelta(seconds=30)
-"""How long the service may take to show what it was asked for; it has been seen to take seconds."""
+"""How long the service may take to show the effect of a command; seconds have been observed."""
 
 
 class State(StrEnum):
@@ -37,49 +37,49 @@ class State(StrEnum):
 
 
 MEANINGS = {
-    State.STARTING: "asked to run; the service does not say yet that it does",
+    State.STARTING: "asked to start; the service does not report it as active yet",
     State.ACTIVE: "being recorded",
-    State.PAUSED: "paused by us, or started paused; nothing is recorded",
+    State.PAUSED: "paused by this app, or started paused; nothing is recorded",
     State.STOPPING: "stopped or the call has ended, and the service is still closing the recording",
     State.PROCESSING: "ended; the service is making the files, or more files than are archived",
     State.ARCHIVING: "files are announced and being copied",
     State.ARCHIVED: "everything is in the archive",
-    State.FAILED: "the service could not record, or a file cannot be archived: an operator has to look",
+    State.FAILED: "the service could not record, or a file cannot be archived: an operator must look",
     State.EXPIRED: "the service has deleted its files, and not all of them are archived",
-    State.UNKNOWN: "what is known does not tell; notes say why",
+    State.UNKNOWN: "the state cannot be determined; notes say why",
 }
-"""What each state says of a recording."""
+"""The meaning of each state."""
 
 RETRY_AFTER = {State.STARTING: 1, State.STOPPING: 1, State.PROCESSING: 10, State.ARCHIVING: 5}
-"""Seconds after which it pays to ask again."""
+"""Seconds after which a caller should ask again."""
 
 ALLOWED = {
     Operation.PAUSE: frozenset({State.STARTING, State.ACTIVE, State.UNKNOWN}),
     Operation.RESUME: frozenset({State.PAUSED, State.UNKNOWN}),
     Operation.STOP: frozenset({State.STARTING, State.ACTIVE, State.PAUSED, State.UNKNOWN}),
 }
-"""The states in which an operation makes sense. What we know nothing of is left to the service to judge."""
+"""The states that allow an operation. In an unknown state the service decides."""
 
 LEADS_TO = {Operation.PAUSE: State.PAUSED, Operation.RESUME: State.STARTING, Operation.STOP: State.STOPPING}
 """The state right after an operation that the service has accepted."""
 
 
 class Seen(StrEnum):
-    """What the service says when it is asked for a recording."""
+    """The service's answer when it is asked for a recording."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"
     GONE = "gone"
-    """It knows no such recording, which is also what it says of one that has ended."""
+    """The service knows no such recording; a recording that has ended is not known either."""
     SILENT = "silent"
-    """It does not answer, or fails."""
+    """The service does not answer, or fails."""
 
 
-_ENDS = (Operation.STOP, Operation.CALL_ENDED)
+_ENDS = (Operation.STOP, Report.CALL_ENDED)
 
 
 class Verdict(NamedTuple):
-    """A state, and what has to be said about it."""
+    """A state, and a remark on it."""
 
     state: State
     note: str | None = None
@@ -88,18 +88,7 @@ class Verdict(NamedTuple):
 def judge(facts: Facts, seen: Seen, manifest: Manifest | None, now: datetime, retention: timedelta) -> Verdict:
     """Return a recording's state.
 
-    Parameters
-    ----------
-    facts
-        What the ledger knows.
-    seen
-        What the service says.
-    manifest
-        What is archived, if anything was announced.
-    now
-        The time, in UTC.
-    retention
-        How long the service keeps a recording's files.
+    `manifest` is None where nothing was announced; `retention` is how long the service keeps a recording's files.
     """
     match seen:
         case Seen.ACTIVE | Seen.INACTIVE:
@@ -113,11 +102,10 @@ def judge(facts: Facts, seen: Seen, manifest: Manifest | None, now: datetime, re
 def expiry(facts: Facts, manifest: Manifest | None, retention: timedelta) -> datetime | None:
     """Return when the service deletes the files, as far as that is known.
 
-    The event says it best; without one, the files have been there since the recording ended at the latest.
+    The event's deadline is the best source. Without one, retention is counted from the recording's end.
     """
-    told = facts.moment("expiresAt")
-    if told is not None:
-        return told
+    if (known := facts.moment("expiresAt")) is not None:
+        return known
     if manifest is not None and manifest.start_time is not None:
         length = timedelta(milliseconds=manifest.duration_ms or 0)
         return datetime.fromisoformat(manifest.start_time) + length + retention
@@ -132,7 +120,7 @@ def _while_recording(facts: Facts, now: datetime, *, active: bool) -> Verdict:
         return Verdict(State.STOPPING)
     if active:
         return _active(asked, settling=settling)
-    failed = facts.last(Operation.REPORTED_FAILED)
+    failed = facts.last(Report.FAILED)
     return _failed(failed) if failed is not None else _inactive(facts, asked, settling=settling)
 
 
@@ -151,13 +139,13 @@ def _active(asked: Transition | None, *, settling: bool) -> Verdict:
         return Verdict(State.ACTIVE)
     if asked.operation is Operation.PAUSE and settling:
         return Verdict(State.PAUSED)
-    return Verdict(State.ACTIVE, f"the service records, though the last that is known is: {asked.operation}")
+    return Verdict(State.ACTIVE, f"the service records, although the last known operation is {asked.operation}")
 
 
 def _once_ended(facts: Facts, manifest: Manifest | None, now: datetime, retention: timedelta) -> Verdict:
     if manifest is not None and manifest.chunks:
         return _once_announced(facts, manifest, now, retention)
-    failed = facts.last(Operation.REPORTED_FAILED)
+    failed = facts.last(Report.FAILED)
     if failed is not None:
         return _failed(failed)
     if _nothing_was_recorded(facts):
@@ -181,7 +169,7 @@ def _once_announced(facts: Facts, manifest: Manifest, now: datetime, retention: 
         return Verdict(State.PROCESSING)
     if len(given_up) == len(waiting):
         indexes = ", ".join(str(chunk.index) for chunk in given_up)
-        return Verdict(State.FAILED, f"cannot be archived: chunk {indexes}; the reason stands with the chunk")
+        return Verdict(State.FAILED, f"cannot be archived: chunk {indexes}; lastError of the chunk gives the reason")
     return Verdict(State.ARCHIVING)
 
 
@@ -192,14 +180,14 @@ def _unseen(facts: Facts, manifest: Manifest | None, now: datetime, retention: t
     over = asked.operation in _ENDS if asked is not None else manifest is not None
     if (over and not settling) or (manifest is not None and manifest.status is ManifestStatus.COMPLETE):
         return _once_ended(facts, manifest, now, retention)
-    failed = facts.last(Operation.REPORTED_FAILED)
+    failed = facts.last(Report.FAILED)
     if failed is not None:
         return _failed(failed)
-    return _as_last_heard(facts, asked, settling=settling)
+    return _as_last_known(facts, asked, settling=settling)
 
 
-def _as_last_heard(facts: Facts, asked: Transition | None, *, settling: bool) -> Verdict:
-    reported = facts.last(Operation.REPORTED_ACTIVE)
+def _as_last_known(facts: Facts, asked: Transition | None, *, settling: bool) -> Verdict:
+    reported = facts.last(Report.ACTIVE)
     match asked:
         case None:
             return Verdict(State.UNKNOWN)
@@ -214,9 +202,9 @@ def _as_last_heard(facts: Facts, asked: Transition | None, *, settling: bool) ->
 
 
 def _last_asked(facts: Facts) -> Transition | None:
-    """Return the last that was done to the recording, by us or by the end of its call.
+    """Return the last command, or the end of the call.
 
-    The start was first, whatever the clocks of two instances say.
+    The start counts as the first, even where the clocks of two instances differ.
     """
     return facts.last(Operation.PAUSE, Operation.RESUME, *_ENDS) or facts.last(Operation.START)
 
@@ -231,12 +219,12 @@ def _nothing_was_recorded(facts: Facts) -> bool:
     return (
         bool(facts.known.get("pauseOnStart"))
         and facts.last(Operation.START) is not None
-        and facts.last(Operation.RESUME, Operation.REPORTED_ACTIVE) is None
+        and facts.last(Operation.RESUME, Report.ACTIVE) is None
     )
 
 
 def _ended_at(facts: Facts) -> datetime | None:
-    """Return when the recording ended; where nobody told, when the service was first seen without it."""
+    """Return when the recording ended, or else when the service was first seen not to know it."""
     ended = facts.last(*_ENDS)
     return ended.at if ended is not None else facts.moment("goneSince")
 
@@ -255,5 +243,5 @@ _INACTIVE_ELSEWHERE = (
     "which it says of a recording that is paused, has not begun, or is broken"
 )
 _INACTIVE_UNASKED = (
-    "the service says inactive, and this app did not pause it: somebody else did, it has not begun, or it is broken"
+    "the service says inactive, and this app did not pause it: another client did, it has not begun, or it is broken"
 )

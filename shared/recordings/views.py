@@ -1,4 +1,4 @@
-"""All that is known of a recording at one moment, and what a caller is told of it."""
+"""All that is known of a recording at one moment, and the response that shows it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from shared.core.errors import ServiceError
 from shared.core.times import iso_time
-from shared.recordings.responses import ChunkBody, Pause, RecordingBody, ServiceFault, TransitionBody
+from shared.recordings.responses import ChunkBody, ChunkState, Pause, RecordingBody, ServiceFault, TransitionBody
 from shared.recordings.states import Seen, State, Verdict, expiry, judge
-from shared.storage.ledger import Operation
+from shared.storage.ledger import ChunkProgress, Operation, Report
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.recordings.acs_client import Recording
-    from shared.storage.ledger import ChunkProgress, Facts
+    from shared.storage.ledger import Facts
     from shared.storage.manifest import ArchivedChunk, Manifest
 
 
@@ -30,9 +30,9 @@ class View:
     service
         What the service answered.
     manifest_unreadable
-        There is one, which cannot be read: once a recording has ended, nothing can be said of it then.
+        There is one that cannot be read: once the recording has ended, its state is unknown then.
     notes
-        What could not be looked at.
+        What could not be read.
     """
 
     recording_id: str
@@ -47,7 +47,7 @@ class View:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """The recording's state, and what has to be said about it."""
+        """The recording's state, and a remark on it."""
         if self.manifest_unreadable and self.seen not in {Seen.ACTIVE, Seen.INACTIVE}:
             return Verdict(State.UNKNOWN)
         return judge(self.facts, self.seen, self.manifest, self.now, self.retention)
@@ -68,11 +68,11 @@ class View:
         return self.service if isinstance(self.service, ServiceError) and self.seen is Seen.SILENT else None
 
     def to_body(self) -> RecordingBody:
-        """Return what a caller is told."""
+        """Return the body of the response."""
         facts, manifest = self.facts, self.manifest
         service = None if isinstance(self.service, ServiceError) else self.service
         expires_at = expiry(facts, manifest, self.retention)
-        ended = facts.last(Operation.STOP, Operation.CALL_ENDED)
+        ended = facts.last(Operation.STOP, Report.CALL_ENDED)
         silence = self.silence
         return RecordingBody(
             recording_id=self.recording_id,
@@ -113,7 +113,7 @@ class View:
                     pauses.append(Pause(begin=at))
                 case Operation.START if starts_paused and not open_:
                     pauses.append(Pause(begin=at))
-                case Operation.RESUME | Operation.STOP | Operation.CALL_ENDED if open_:
+                case Operation.RESUME | Operation.STOP | Report.CALL_ENDED if open_:
                     pauses[-1] = pauses[-1].model_copy(update={"end": at})
                 case _:
                     continue
@@ -121,36 +121,23 @@ class View:
 
     def _chunk(self, chunk: ArchivedChunk) -> ChunkBody:
         progress = self.facts.chunks.get(chunk.index)
+        known = progress or ChunkProgress(chunk.index)
+        next_try_at, last_error = self._next_try(known), known.last_error
+        done, total = known.bytes_done, known.bytes_total
         if chunk.archived_at is not None:
-            size = chunk.content.size if chunk.content else None
-            # What is still tried is what follows: the announcement, and deleting the service's copy.
-            next_try_at = self._next_try(progress) if progress else None
-            return ChunkBody(
-                index=chunk.index,
-                document_id=chunk.document_id,
-                state="archived",
-                bytes_done=size,
-                bytes_total=size,
-                tries=progress.tries if progress else 0,
-                last_error=progress.last_error if progress and next_try_at else None,
-                next_try_at=next_try_at,
-                archived_at=chunk.archived_at,
-            )
-        if progress is None:
-            return ChunkBody(index=chunk.index, document_id=chunk.document_id, state="waiting")
-        return self._unarchived(chunk, progress)
-
-    def _unarchived(self, chunk: ArchivedChunk, progress: ChunkProgress) -> ChunkBody:
-        next_try_at = self._next_try(progress)
+            # Tries that go on are for what follows: publishing the event, and deleting the service's copy.
+            last_error = last_error if next_try_at else None
+            done = total = chunk.content.size if chunk.content else None
         return ChunkBody(
             index=chunk.index,
             document_id=chunk.document_id,
-            state="failed" if progress.given_up_at else "retrying" if next_try_at else "copying",
-            bytes_done=progress.bytes_done,
-            bytes_total=progress.bytes_total,
-            tries=progress.tries,
-            last_error=progress.last_error,
+            state=_chunk_state(chunk, progress, next_try_at),
+            bytes_done=done,
+            bytes_total=total,
+            tries=known.tries,
+            last_error=last_error,
             next_try_at=next_try_at,
+            archived_at=chunk.archived_at,
         )
 
     def _next_try(self, progress: ChunkProgress) -> str | None:
@@ -159,8 +146,16 @@ class View:
         return iso_time(at) if at and at > self.now and progress.given_up_at is None else None
 
 
+def _chunk_state(chunk: ArchivedChunk, progress: ChunkProgress | None, next_try_at: str | None) -> ChunkState:
+    if chunk.archived_at is not None:
+        return "archived"
+    if progress is None:
+        return "waiting"
+    return "failed" if progress.given_up_at else "retrying" if next_try_at else "copying"
+
+
 def seen_in(service: Recording | ServiceError) -> Seen:
-    """Return what an answer of the service says of the recording."""
+    """Return the service's answer in one word."""
     match service:
         case ServiceError(status=404):
             return Seen.GONE

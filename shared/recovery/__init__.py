@@ -1,1 +1,1 @@
-"""The sweep and the operator's tools: what failed or was lost is found and put back to work."""
+"""The sweep and the operator's tools: what failed or was lost is found and tried again."""

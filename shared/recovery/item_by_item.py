@@ -1,4 +1,4 @@
-"""Each of many things gets its turn: one that fails does not keep the others from theirs."""
+"""Work on many items, one by one: an item that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable
 
 _IN_A_ROW = 10
-"""So many failures one after the other are not the items' fault: what they need is away, and each takes long."""
+"""After so many failures in a row the cause is not the items: a service is unavailable, and each try takes long."""
 
 
 async def each[T](what: str, items: AsyncIterable[T], work: Callable[[T], Awaitable[object]]) -> None:
@@ -26,7 +26,7 @@ async def each[T](what: str, items: AsyncIterable[T], work: Callable[[T], Awaita
     Raises
     ------
     ExceptionGroup
-        The items' failures, when all had their turn, or so many in a row failed that the rest would as well.
+        The items' failures, after the last item or after too many failures in a row.
     """
     failures: list[Exception] = []
     in_a_row = 0
@@ -35,7 +35,7 @@ async def each[T](what: str, items: AsyncIterable[T], work: Callable[[T], Awaita
             with storage_errors_translated():
                 await work(item)
             in_a_row = 0
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one item, the others are not to suffer
+        except Exception as error:  # noqa: BLE001 - no failure of one item may stop the others
             failures.append(error)
             in_a_row += 1
             reason = str(error) if isinstance(error, ArchiverError) else type(error).__name__

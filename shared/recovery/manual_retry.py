@@ -1,9 +1,9 @@
-"""The work of a finding put back, when an operator has mended its cause: its event or message is sent once more."""
+"""An operator's retry of an incident whose cause is fixed: its event or message is processed again."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -12,6 +12,7 @@ from shared.core import blob_names, log
 from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import IncidentNotFound, InvalidEvent, NothingToRetry
 from shared.core.models import ResponseModel
+from shared.core.times import Now, utc_now
 from shared.events.call_events import CALL_EVENTS
 from shared.events.chunk_message import ChunkMessage
 from shared.incidents.incidents import SWEEP
@@ -22,7 +23,7 @@ from shared.storage.dead_letters import event_type
 from shared.storage.ledger import best_effort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from shared.incidents.evidence import Evidence
     from shared.incidents.incidents import Incidents
@@ -35,32 +36,17 @@ if TYPE_CHECKING:
 
 
 class Retried(ResponseModel):
-    """What was put back."""
+    """The result of a retry."""
 
     id: str
     chunks: Annotated[int, Field(ge=0, description="How many were sent to the queue.")]
     settled: Annotated[
-        bool,
-        Field(description="Whether the finding is off the list already; else it goes once the archive has the chunks."),
+        bool, Field(description="Whether the incident is off the list; else it goes when the archive has its chunks.")
     ]
 
 
 class ManualRetry:
-    """Puts the work of findings back.
-
-    Parameters
-    ----------
-    archive, ledger, incidents
-        What is archived, what is known of it, and what an operator must look at.
-    replay, stalled
-        Take events in once more.
-    queue
-        Where chunks wait.
-    restoration
-        Reads what is kept of a finding.
-    now
-        The time, in UTC.
-    """
+    """Retries incidents: `replay` and `stalled` take events in again, and `queue` takes chunk messages."""
 
     def __init__(
         self,
@@ -72,7 +58,7 @@ class ManualRetry:
         stalled: StalledRecordings,
         queue: MessageQueue,
         restoration: Restoration,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._archive = archive
         self._ledger = ledger
@@ -84,18 +70,18 @@ class ManualRetry:
         self._restoration = restoration
 
     async def retry(self, key: str) -> Retried:
-        """Put the work of a finding back.
+        """Retry an incident.
 
         Raises
         ------
-        FindingNotFound
-            There is no such finding.
+        IncidentNotFound
+            There is no such incident.
         NothingToRetry
-            It has no work, or the work was refused once more.
+            There is nothing to retry, or it was refused again.
         ManifestUnreadable
-            It is about a manifest that is still none.
+            The recording's manifest still cannot be read.
         StorageUnavailable
-            Not everything was put back: do it again.
+            The retry is incomplete: do it again.
         """
         with storage_errors_translated():
             row = await self._incidents.find(key)
@@ -112,7 +98,7 @@ class ManualRetry:
     async def _put_back(
         self, key: str, row: Mapping[str, Any], evidence: Evidence | None
     ) -> tuple[list[ChunkMessage], bool]:
-        """Return the chunks that were sent, and whether the finding is dealt with by that alone."""
+        """Return the chunks that were sent, and whether the incident is resolved by that alone."""
         kind = KINDS[IncidentKind(row["kind"])]
         match kind.retry:
             case Retry.TAKE_EVENT_IN:
@@ -124,11 +110,11 @@ class ManualRetry:
             case Retry.KEEP_CONSENT:
                 return await self._consent(row, evidence)
             case Retry.START_BY_HAND:
-                known = evidence.content.get("serverCallId") if evidence is not None else None
-                instead = (
-                    by_hand(known) if isinstance(known, str) else "if the call goes on, start its recording by hand"
+                call = evidence.content.get("serverCallId") if evidence is not None else None
+                instead = by_hand(call if isinstance(call, str) else None)
+                raise NothingToRetry(
+                    f"the service refused to record this call, and a retry cannot change that; {instead}"
                 )
-                raise NothingToRetry(f"the service refused to record this call for good; {instead}")
             case Retry.REFUSE:
                 raise NothingToRetry(kind.instead)
 
@@ -136,31 +122,27 @@ class ManualRetry:
         event = evidence.content.get("event") if evidence is not None else None
         if evidence is None or not isinstance(event, dict) or evidence.content.get("cut") or "data" not in event:
             raise NothingToRetry(
-                "only the head of this event was kept, because it was too large: have it delivered again by whoever "
-                "sent it"
+                "the event was too large, so only its beginning is kept; ask its sender to deliver it again"
             )
         began = self._now()
         sent = await self._replay.replay(event)
         await self._begin_anew(sent)
         row = await self._incidents.find(key) or {}
         if not sent and datetime.fromisoformat(row.get("seenAt") or row.get("raisedAt") or "0001-01-01Z") >= began:
-            raise NothingToRetry(f"it was refused once more: {row.get('reason')}")
+            raise NothingToRetry(f"it was refused again: {row.get('reason')}")
         # An event about a call leaves nothing to wait for.
         is_done = event_type(event) in CALL_EVENTS or (not sent and await self._restoration.truth.is_resolved(evidence))
         return sent, is_done
 
     async def _message(self, row: Mapping[str, Any], evidence: Evidence | None) -> list[ChunkMessage]:
         if evidence is None:
-            raise NothingToRetry(f"nothing is kept of it: {blob_names.attention_blob(row['id'])} is not there")
-        body = (
-            evidence.content.get("message")
-            if row["kind"] == IncidentKind.MESSAGE
-            else json.dumps(dict(evidence.content))
-        )
+            raise NothingToRetry(f"its evidence is missing: {blob_names.attention_blob(row['id'])} does not exist")
+        is_message = row["kind"] == IncidentKind.MESSAGE
+        body = evidence.content.get("message") if is_message else json.dumps(dict(evidence.content))
         try:
             message = ChunkMessage.from_json(body if isinstance(body, str) else "")
         except InvalidEvent as error:
-            raise NothingToRetry(f"it cannot be read now either: {error}") from None
+            raise NothingToRetry(f"it still cannot be read: {error}") from None
         await self._begin_anew([message])
         anew = message.model_copy(update={"tries": 0, "due_at": self._now(), "traceparent": None})
         await self._queue.send(anew.to_json(), timedelta())
@@ -172,13 +154,13 @@ class ManualRetry:
         await self._begin_anew(sent)
         if not sent:
             raise NothingToRetry(
-                "every chunk that a kept event announces is archived; what is missing was never announced: replay its "
-                "event, if there is one"
+                "every chunk that a kept event announces is archived, and no event announced the missing ones; if you "
+                "have their event, replay it"
             )
         return sent
 
     async def _consent(self, row: Mapping[str, Any], evidence: Evidence | None) -> tuple[list[ChunkMessage], bool]:
-        """Put a consent where it belongs: the one that was kept, else the one that the ledger has by now."""
+        """Archive a consent: the one in the evidence, else the one that the ledger has by now."""
         prefix, recording_id = await self._restoration.truth.prefix(row), row.get("recordingId")
         given = evidence.content.get("consent") if evidence is not None else None
         if isinstance(given, dict) and recording_id:
@@ -188,7 +170,7 @@ class ManualRetry:
                 await add_consent(self._archive, prefix, consent)
             return [], True
         if prefix is None:
-            raise NothingToRetry("nobody knows where the recording lies: its event has not come")
+            raise NothingToRetry("the recording's place is not known, because its event has not come")
         began = self._now()
         sent = await self._stalled.announce_again(prefix)
         again = await self._incidents.find(row["id"]) or {}

@@ -1,4 +1,4 @@
-"""Events taken in once more: dead letters, events that were refused, events that are kept with a recording."""
+"""Events taken in again: dead letters, events that were refused, events that are kept with a recording."""
 
 from __future__ import annotations
 
@@ -18,15 +18,7 @@ if TYPE_CHECKING:
 
 
 class Replay:
-    """Does with an event what its delivery would.
-
-    Parameters
-    ----------
-    intake, calls
-        Take events in; those about calls are set aside where nothing does.
-    queue
-        Where chunks wait.
-    """
+    """Does with an event what its delivery does; where `calls` is None, events about calls are dropped."""
 
     def __init__(self, intake: Intake, calls: AutoRecord | None, queue: MessageQueue) -> None:
         self._intake = intake

@@ -1,20 +1,18 @@
-"""Recordings that ended and of which no event came: somebody must know before the service deletes their files."""
+"""Recordings that ended and that no event announced: an operator must know before the service deletes their files."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.core.errors import ServiceError
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.incidents.incidents import Incident
 from shared.incidents.kinds import IncidentKind
 from shared.recovery.item_by_item import each
-from shared.storage.ledger import Operation
+from shared.storage.ledger import Operation, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from shared.incidents.incidents import Incidents
     from shared.recordings.acs_client import AcsClient
@@ -26,18 +24,12 @@ class SilentRecordings:
 
     Parameters
     ----------
-    ledger
-        Has the recordings that we started.
     control
         Asked whether a recording still runs.
-    incidents
-        Gets those that were not announced in time.
     retention
         How long the service keeps a recording's files.
     expected_event
         How long after a recording's end its event may take.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -48,7 +40,7 @@ class SilentRecordings:
         *,
         retention: timedelta,
         expected_event: timedelta,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._ledger = ledger
         self._control = control
@@ -58,27 +50,24 @@ class SilentRecordings:
         self._now = now
 
     async def look_for_all(self) -> None:
-        """Look at every recording that we started and that no event has announced yet."""
+        """Check every recording that the app started and that no event has announced yet."""
         await each("listen", self._ledger.opened(), self._listen)
 
     async def _listen(self, name: str) -> None:
         facts = await self._ledger.read(name)
         if not facts or facts.text("prefix") is not None:
-            # Announced: its manifest says from now on what must still arrive.
+            # Announced: from now on its manifest says what is missing.
             await self._ledger.close(name)
         elif facts.known.get("pauseOnStart") and not facts.last(Operation.RESUME):
-            await self._close_unless_running(facts)
+            # It was never resumed, so it makes no file: once it has ended, there is nothing to wait for.
+            if await self._ended_at(facts) is not None:
+                await self._ledger.close(name)
         elif (ended_at := await self._ended_at(facts)) is not None:
             await self._judge_silence(facts, ended_at)
 
-    async def _close_unless_running(self, facts: Facts) -> None:
-        """Forget a recording that was never resumed, once it has ended: it makes no file."""
-        if await self._ended_at(facts) is not None:
-            await self._ledger.close(facts.name)
-
     async def _ended_at(self, facts: Facts) -> datetime | None:
-        """Return when a recording ended, asking the service where we did not end it; None while it runs."""
-        ended = facts.last(Operation.STOP, Operation.CALL_ENDED, Operation.REPORTED_FAILED)
+        """Return when a recording ended; None while it runs. The service is asked where the ledger has no end."""
+        ended = facts.last(Operation.STOP, Report.CALL_ENDED, Report.FAILED)
         recording_id = facts.text("recordingId")
         if ended is not None or recording_id is None:
             return ended.at if ended is not None else None
@@ -87,7 +76,7 @@ class SilentRecordings:
         except ServiceError as error:
             if error.status != 404:
                 return None
-            await self._ledger.record(facts.name, Operation.CALL_ENDED, by="sweep", key="sweep")
+            await self._ledger.record(facts.name, Report.CALL_ENDED, by="sweep", key="sweep")
             return self._now()
         return None
 

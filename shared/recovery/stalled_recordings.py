@@ -1,19 +1,20 @@
-"""Partial recordings driven on: chunks without a sign of life go to the queue again, and what stays open is told."""
+"""Partial recordings: chunks without progress are sent to the queue again, and what is missing is reported."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import blob_names, log
 from shared.core.errors import ManifestUnreadable
+from shared.core.times import Now, utc_now
 from shared.incidents.incidents import Incident, manifest_incident
 from shared.incidents.kinds import IncidentKind
 from shared.recovery.item_by_item import each
 from shared.storage.manifest import CHUNK_MAXIMUM_SIZE_EXCEEDED, ManifestStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Mapping
     from typing import Any
 
     from shared.events.chunk_message import ChunkMessage
@@ -23,33 +24,25 @@ if TYPE_CHECKING:
     from shared.storage.ledger import Facts, Ledger
     from shared.storage.manifest import ArchivedChunk, Manifest
 
-PATIENCE = timedelta(minutes=15)
-"""How long a chunk may be without a sign of life before it is sent to the queue again."""
+IDLE_AFTER = timedelta(minutes=15)
+"""How long a chunk may be without progress before it is sent to the queue again."""
 
 LONGEST_CHUNK = timedelta(hours=4)
 """The service ends a chunk after this at the latest, so the next one may take as long to come."""
 
 DAYS_BACK = 8
-"""How old a recording's start may be for the sweep to look at it: long recordings end days after they began."""
+"""How many days back the sweep checks recordings by their start: long ones end days after they began."""
 
 
 class StalledRecordings:
-    """Drives partial recordings on.
+    """Brings partial recordings to completion.
 
     Parameters
     ----------
-    archive, ledger
-        What is archived, and what is known of it.
-    incidents
-        Gets what stays open.
-    replay
-        Takes kept events in once more.
     retention
         How long the service keeps a recording's files.
     expected_event
         How long after a recording's end its event may take.
-    now
-        The time, in UTC.
     """
 
     def __init__(
@@ -61,7 +54,7 @@ class StalledRecordings:
         *,
         retention: timedelta,
         expected_event: timedelta,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._archive = archive
         self._ledger = ledger
@@ -72,7 +65,7 @@ class StalledRecordings:
         self._now = now
 
     async def drive_all(self) -> None:
-        """Drive every partial recording on."""
+        """Check every partial recording."""
         seen = await self._incidents.rows()
 
         async def drive(found: tuple[str, datetime]) -> None:
@@ -83,20 +76,14 @@ class StalledRecordings:
     async def partial(self) -> AsyncIterator[tuple[str, datetime]]:
         """Yield the prefixes of partial recordings, with their manifests' last change."""
         now = self._now()
-        # Old days hold little that is not complete, but many blobs to list: once an hour will do for them.
+        # Old days have few partial recordings and many blobs to list: once an hour is enough for them.
         days = DAYS_BACK if now.minute < 5 else 2
         for back in range(-1, days):
             async for found in self._archive.manifests.partial((now - timedelta(days=back)).date()):
                 yield found
 
     async def drive(self, prefix: str, changed_at: datetime, seen: Mapping[str, Mapping[str, Any]]) -> None:
-        """Send a recording's idle chunks to the queue again, and tell of what stays open.
-
-        Parameters
-        ----------
-        seen
-            The operator's list.
-        """
+        """Send a recording's idle chunks again, and report what is missing; `seen` is the operator's list."""
         try:
             manifest = (await self._archive.manifests.read(prefix)).manifest
         except ManifestUnreadable as error:
@@ -111,8 +98,9 @@ class StalledRecordings:
         if waiting:
             if self._now() < expires_at:
                 idle = {chunk.index for chunk in waiting if self._is_idle(facts, chunk, quiet)}
-                await self._send_again(prefix, facts, idle)
-            if quiet >= PATIENCE:
+                if idle:
+                    await self._send_again(prefix, facts, idle)
+            if quiet >= IDLE_AFTER:
                 await self._incidents.report(self._waiting(prefix, manifest, waiting, facts, expires_at), seen)
         elif quiet >= self._expected_event + (LONGEST_CHUNK if _goes_on(manifest) else timedelta()):
             reason = f"chunks {[chunk.index for chunk in manifest.chunks]} are archived, and others are missing"
@@ -138,16 +126,14 @@ class StalledRecordings:
     def _is_idle(self, facts: Facts, chunk: ArchivedChunk, quiet: timedelta) -> bool:
         progress = facts.chunks.get(chunk.index)
         if progress is None or progress.touched_at is None:
-            return quiet >= PATIENCE and (progress is None or progress.given_up_at is None)
+            return quiet >= IDLE_AFTER and (progress is None or progress.given_up_at is None)
         if progress.given_up_at is not None:
-            return False  # another try changes nothing, until an operator says so
+            return False  # tried again only when an operator asks for it
         due = max(progress.touched_at, progress.next_try_at or progress.touched_at)
-        return self._now() - due >= PATIENCE
+        return self._now() - due >= IDLE_AFTER
 
     async def _send_again(self, prefix: str, facts: Facts, indexes: set[int]) -> None:
-        if not indexes:
-            return
-        for index in indexes:  # before, so that what cannot be noted is not sent with every sweep
+        for index in indexes:  # noted before, so that a ledger that refuses this does not let every sweep send them
             await self._ledger.touch(facts.name, index)
         await self.announce_again(prefix, only=indexes)
         log.warning("chunk.sent_again", prefix=prefix, chunks=sorted(indexes))
@@ -162,7 +148,7 @@ class StalledRecordings:
         if over:
             reason += ", and the service has deleted them"
         if errors:
-            reason += f"; the last tries said: {'; '.join(sorted(errors))}"
+            reason += f"; the last errors: {'; '.join(sorted(errors))}"
         return Incident(
             kind=IncidentKind.WAITING,
             identifier=prefix,
@@ -175,6 +161,6 @@ class StalledRecordings:
 
 
 def _goes_on(manifest: Manifest) -> bool:
-    """Whether the chunk that comes next may still be recorded: the last one ended because it was full."""
+    """Whether the next chunk may still be recorded: the last one ended at its maximum size."""
     last = manifest.chunks[-1].end_reason if manifest.chunks else None
     return (last or "").lower() == CHUNK_MAXIMUM_SIZE_EXCEEDED.lower()

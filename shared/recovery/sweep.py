@@ -1,7 +1,7 @@
-"""The sweep: finds what failed or was lost, puts it back to work, and reports what it cannot fix.
+"""The sweep: finds what failed or was lost, tries it again, and reports what it cannot fix.
 
-All its steps can be done twice, and by any number of instances at once: they only send messages that may come twice,
-take in events that may come twice, and report incidents that are kept once.
+Every step can be repeated, and run by any number of instances concurrently: messages and events may come twice, and an
+incident is kept once.
 """
 
 from __future__ import annotations
@@ -19,19 +19,13 @@ type Step = Callable[[], Awaitable[None]]
 
 
 class Sweep:
-    """Takes one step after the other.
-
-    Parameters
-    ----------
-    steps
-        By name, in the order in which they are taken.
-    """
+    """Runs `steps`, in their order; their names are for the log."""
 
     def __init__(self, steps: Mapping[str, Step]) -> None:
         self._steps = steps
 
     async def sweep(self) -> None:
-        """Take every step once; one that fails does not keep the others from being taken.
+        """Run every step once; one that fails does not stop the others.
 
         Raises
         ------
@@ -43,7 +37,7 @@ class Sweep:
             try:
                 with storage_errors_translated():
                     await step()
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with one step, the others have their turn
+            except Exception as error:  # noqa: BLE001 - no failure of one step may stop the others
                 reason = str(error) if isinstance(error, ArchiverError | ExceptionGroup) else type(error).__name__
                 log.error("sweep.step_failed", step=name, reason=reason)
                 failures.append(error)

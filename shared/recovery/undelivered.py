@@ -1,13 +1,14 @@
-"""What the platform set aside is taken in once more: Event Grid's dead letters, and the poison queue's messages."""
+"""What the platform could not deliver is tried again: Event Grid's dead letters, and the poison queue's messages."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import log
 from shared.core.errors import InvalidEvent
 from shared.core.retry_policy import event_delay
+from shared.core.times import Now, utc_now
 from shared.events.chunk_message import ChunkMessage
 from shared.events.event_message import EventMessage
 from shared.incidents.incidents import Incident, chunk_incident, message_incident
@@ -16,8 +17,6 @@ from shared.recovery.item_by_item import each
 from shared.storage.dead_letters import REPLAYED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from shared.incidents.incidents import Incidents
     from shared.recovery.replay import Replay
     from shared.storage.dead_letters import DeadLetters
@@ -25,17 +24,7 @@ if TYPE_CHECKING:
 
 
 class DeadLetterReplay:
-    """Takes in the events that Event Grid could not deliver.
-
-    Parameters
-    ----------
-    dead_letters
-        Where Event Grid puts them.
-    replay
-        Takes an event in.
-    incidents
-        Gets those that cannot be read.
-    """
+    """Replays the events that Event Grid could not deliver; unreadable ones become incidents."""
 
     def __init__(self, dead_letters: DeadLetters, replay: Replay, incidents: Incidents) -> None:
         self._dead_letters = dead_letters
@@ -43,7 +32,7 @@ class DeadLetterReplay:
         self._incidents = incidents
 
     async def replay_all(self) -> None:
-        """Take in every dead letter, and move each to `replayed/` once it is taken in."""
+        """Replay every dead letter, and then move it to `replayed/`."""
         await each("replay", self._dead_letters.waiting(), self._take)
 
     async def _take(self, name: str) -> None:
@@ -59,35 +48,16 @@ class DeadLetterReplay:
 
 
 class ChunkPoison:
-    """Puts poison messages about chunks back to work.
+    """Drains the poison queue into the queue of chunks; unreadable and expired messages become incidents."""
 
-    Parameters
-    ----------
-    poison
-        Where the platform puts messages that failed too often.
-    queue
-        Where chunks wait.
-    incidents
-        Gets messages that cannot be read, or came too late.
-    now
-        The time, in UTC.
-    """
-
-    def __init__(
-        self,
-        poison: MessageQueue,
-        queue: MessageQueue,
-        incidents: Incidents,
-        *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    def __init__(self, poison: MessageQueue, queue: MessageQueue, incidents: Incidents, *, now: Now = utc_now) -> None:
         self._poison = poison
         self._queue = queue
         self._incidents = incidents
         self._now = now
 
     async def drain(self) -> None:
-        """Send every message to the chunks' queue once more, as long as its source is there."""
+        """Send every message to the queue of chunks again, unless its source has expired."""
         await self._poison.take_all(self._take)
 
     async def _take(self, body: str) -> None:

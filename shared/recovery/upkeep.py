@@ -1,17 +1,17 @@
-"""The operator's list kept true: what it lacks is put back, what is mended goes, and what grew louder is told.
+"""Upkeep of the operator's list: restore missing incidents, settle resolved ones, report those that grew more severe.
 
-And the ledger kept small: claims that nobody can ask for any more are dropped.
+And of the ledger: claims that are not needed any more are deleted.
 """
 
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core import blob_names
 from shared.core.errors import ManifestUnreadable
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 from shared.incidents.evidence_blobs import SETTLED_AT
 from shared.incidents.incidents import OPERATOR, SWEEP
 from shared.incidents.kinds import KINDS, IncidentKind, Look, Resolution
@@ -21,7 +21,7 @@ from shared.recovery.item_by_item import each
 from shared.storage.manifest import ManifestStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from azure.storage.blob import BlobProperties
 
@@ -35,33 +35,17 @@ if TYPE_CHECKING:
     from shared.storage.manifests import Manifests
 
 MOST = 500
-"""Most of a kind that one sweep puts back, and most that it drops: the next one goes on."""
+"""Most items that one sweep restores, and most that it deletes; the next sweep continues."""
 
 _WRITING = timedelta(minutes=5)
-"""How long whoever raises a finding may take from the evidence to the list."""
+"""How long reporting an incident may take from the evidence to the list."""
 
 _LATER = timedelta(hours=1)
-"""How long after a source's end, or after it was seen, a finding is looked at in every sweep; then hourly."""
+"""How long after a source's expiry, or after it was seen, an incident is checked by every sweep; then hourly."""
 
 
 class Upkeep:
-    """Keeps the operator's list true, and the table small.
-
-    Parameters
-    ----------
-    ledger, claims
-        What is known of recordings, and the keys that were claimed.
-    incidents
-        The operator's list.
-    restoration
-        Puts incidents back, and knows whether one is resolved.
-    stalled
-        Announces the events of a recording again.
-    dead_letters
-        Where Event Grid puts events that it could not deliver.
-    now
-        The time, in UTC.
-    """
+    """Keeps the operator's list current, and the table small."""
 
     def __init__(
         self,
@@ -72,7 +56,7 @@ class Upkeep:
         restoration: Restoration,
         stalled: StalledRecordings,
         dead_letters: DeadLetters,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Now = utc_now,
     ) -> None:
         self._ledger = ledger
         self._claims = claims
@@ -84,9 +68,9 @@ class Upkeep:
         self._now = now
 
     async def put_back_what_is_missing(self) -> None:
-        """Put findings on the list that it does not have: raised while the ledger was away, or lost with it.
+        """Restore incidents that the list lacks: raised while the ledger was unavailable, or lost with it.
 
-        One listing and one query, and what is missing is read.
+        This takes one listing and one query, and reads only what is missing.
         """
         rows = await self._incidents.rows()
         missing: list[BlobProperties] = []
@@ -102,11 +86,11 @@ class Upkeep:
                 if at > datetime.fromisoformat(row["settledAt"]):
                     reopened.append((key, iso_time(at)))
         await each("put_back", _some(reopened), lambda found: self._incidents.reopen(*found))
-        # At random, so that what cannot be read does not keep the rest waiting for ever.
+        # At random, so that unreadable evidence does not block the rest in every sweep.
         await each("put_back", _some(random.sample(missing, min(len(missing), MOST))), self._restoration.restore)
 
     async def settle_what_is_resolved(self) -> None:
-        """Take off the list what the archive shows to be mended."""
+        """Take incidents off the list that the archive shows to be resolved."""
         rows, archive = await self._incidents.rows(), _Manifests(self._truth.manifests)
         unread = set[str]()
         if any(row["kind"] == IncidentKind.DEAD_LETTER for row in rows.values()):
@@ -119,12 +103,12 @@ class Upkeep:
         await each("settle", _some(row for row in rows.values() if self._is_due(row)), look)
 
     async def report_what_grew(self) -> None:
-        """Tell of each finding on the list that is louder than it was told, or of which nobody could be told."""
+        """Report each incident whose severity has grown, or whose last report failed."""
         grown = [row for row in (await self._incidents.rows()).values() if self._incidents.has_grown(row)]
         await each("report", _some(grown), self._incidents.report_growth)
 
     async def drop_what_is_old(self) -> None:
-        """Drop Idempotency-Keys, callback addresses and settled findings that are past their use."""
+        """Delete Idempotency-Keys, callback addresses and settled incidents that are not needed any more."""
         await each("drop", _first(self._claims.untouched("idempotency", self._now() - KEPT)), self._drop_key)
         opened = {name async for name in self._ledger.opened()}
 
@@ -142,7 +126,7 @@ class Upkeep:
         await self._claims.drop("idempotency", key)
 
     async def _forget(self, row: dict[str, Any]) -> None:
-        """Forget a settled finding; what its evidence may not say, the ledger has to remember."""
+        """Delete a settled incident's row, unless storage refuses the mark that says so in its evidence."""
         if await self._incidents.mark_settled(row):
             await self._incidents.forget(row["id"])
 
@@ -152,7 +136,7 @@ class Upkeep:
                 yield row
 
     def _is_due(self, row: Mapping[str, Any]) -> bool:
-        """Whether a finding may have been mended since the last look."""
+        """Whether this sweep checks if an incident is resolved."""
         kind = KINDS[IncidentKind(row["kind"])]
         if row.get("settledAt") and (row.get("settledBy") != OPERATOR or not kind.found_by_every_sweep):
             return False
@@ -160,7 +144,7 @@ class Upkeep:
             case Look.ALWAYS:
                 return True
             case Look.AFTER_SEEN:
-                # Each takes several requests, and whoever has the key can cause any number.
+                # Each check takes several requests, and a caller with the key can cause any number of them.
                 until = datetime.fromisoformat(row.get("seenAt") or row["raisedAt"]) + _LATER
             case Look.UNTIL_EXPIRY if row.get("expiresAt"):
                 until = datetime.fromisoformat(row["expiresAt"]) + _LATER
@@ -194,7 +178,7 @@ class Upkeep:
         except ManifestUnreadable:
             return False
         if row.get("error") == ManifestUnreadable.__name__:
-            # It can be read again: what events said meanwhile is not in it.
+            # It can be read again, but lacks what events announced meanwhile.
             await self._stalled.announce_again(prefix)
             return True
         if wanted is Resolution.CHUNKS_ARCHIVED:

@@ -1,4 +1,4 @@
-"""The archive's container, by what lies in it."""
+"""The archive's container, by kinds of content."""
 
 from __future__ import annotations
 
@@ -14,17 +14,7 @@ if TYPE_CHECKING:
 
 
 class Archive:
-    """What lies in the archive's container.
-
-    Attributes
-    ----------
-    container
-        The container itself.
-    blobs
-        The small blobs, by name.
-    manifests, events, places
-        What each recording consists of, the events that are kept with it, and where it lies.
-    """
+    """What the archive's container holds: small blobs, manifests, kept events, and recordings' places."""
 
     def __init__(self, container: ContainerClient) -> None:
         self.container = container

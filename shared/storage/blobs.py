@@ -1,4 +1,4 @@
-"""The small blobs around the media, each written with a condition: any number of workers can do the same at once."""
+"""The small blobs beside the media. Each write is conditional, so any number of workers can repeat it concurrently."""
 
 from __future__ import annotations
 
@@ -18,13 +18,7 @@ JSON = ContentSettings(content_type="application/json")
 
 
 class Blobs:
-    """Reads and writes the small blobs of a container.
-
-    Parameters
-    ----------
-    container
-        The archive's container.
-    """
+    """Reads and writes the small blobs of a container."""
 
     def __init__(self, container: ContainerClient) -> None:
         self._container = container
@@ -51,8 +45,7 @@ class Blobs:
         """Write a JSON blob unless it is there already; return what is there, `content` itself if it was written."""
         if await self.put_once(name, content):
             return content
-        stream = await self._container.download_blob(name)
-        return bytes(await stream.readall())
+        return bytes(await (await self._container.download_blob(name)).readall())
 
     async def list(self, prefix: str) -> AsyncIterator[BlobProperties]:
         """Yield the blobs below a prefix, each with its metadata."""

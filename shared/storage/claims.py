@@ -1,4 +1,4 @@
-"""Claimed keys: of several who ask for the same thing, the first does it and the others find what became of it.
+"""Claimed keys: of several workers with the same task, the first does it and the others read its result.
 
 A kind of key is a partition of the table, named with a leading dot, which no recording's safe name has.
 """
@@ -17,23 +17,17 @@ if TYPE_CHECKING:
     from shared.storage.table import Table
 
 _CLAIM = "claim"
-"""Tells a claim from another's, where the answer to the claiming was lost and the SDK asked again."""
+"""Identifies the caller's own claim where the response to it was lost and the SDK sent the request again."""
 
 
 class Claims:
-    """Reads and writes claimed keys.
-
-    Parameters
-    ----------
-    table
-        Where they are kept, beside the ledger.
-    """
+    """Reads and writes claimed keys; they are rows of the ledger's table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     async def claim(self, kind: str, key: str, /, **facts: str) -> Mapping[str, Any] | None:
-        """Claim a key for the first who asks.
+        """Claim a key; return None if that worked, else the facts that are known under it.
 
         Parameters
         ----------
@@ -41,10 +35,6 @@ class Claims:
             What the key is of, such as `call`.
         key
             Any text.
-
-        Returns
-        -------
-        None for the first; for all others the facts that are known under the key.
         """
         mine = uuid4().hex
         while not await self._table.insert(f".{kind}", safe_name(key), {**facts, _CLAIM: mine}):
@@ -62,7 +52,7 @@ class Claims:
         return row
 
     async def resolve(self, kind: str, key: str, /, **facts: str | None) -> None:
-        """Add facts to a key, which becomes claimed if it was not."""
+        """Add facts to a key, and claim it if it was not claimed."""
         await self._table.merge(f".{kind}", safe_name(key), facts)
 
     async def amend(self, kind: str, key: str, /, **facts: str | None) -> None:
@@ -70,11 +60,11 @@ class Claims:
         await self._table.amend(f".{kind}", safe_name(key), facts)
 
     async def release(self, kind: str, key: str) -> None:
-        """Give a claimed key up."""
+        """Release a claimed key."""
         await self.drop(kind, safe_name(key))
 
     async def drop(self, kind: str, name: str) -> None:
-        """Give a key up that is known by its safe name."""
+        """Release a key that is known by its safe name."""
         await self._table.delete(f".{kind}", name)
 
     async def all(self, kind: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:

@@ -1,7 +1,7 @@
 """The consent that came with a start: kept beside the recording's files, and named in the manifest.
 
-The start notes it in the ledger, and the intake finds it there when the files are announced. Those two can overtake one
-another, so each looks again after its own writing whether the other was there first: whoever is second sees it.
+The start writes it to the ledger, and the intake reads it there when the files are announced. The two can run in either
+order, so each reads again after its own write: the later one sees what the earlier one wrote.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Events that Event Grid could not deliver: it leaves them in a container, from where they are taken in again."""
+"""Events that Event Grid could not deliver: it writes them to a container, from which they are replayed."""
 
 from __future__ import annotations
 
@@ -15,23 +15,17 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
 REPLAYED = "replayed/"
-"""Where a dead letter is moved once it was taken in; nothing is deleted."""
+"""Where a dead letter is moved after it was replayed; nothing is deleted."""
 
 
 class DeadLetters:
-    """Reads the dead-letter container.
-
-    Parameters
-    ----------
-    container
-        Where Event Grid leaves dead letters: blobs of one or more events, in either schema.
-    """
+    """Reads the dead-letter container: blobs of one or more events, in either schema."""
 
     def __init__(self, container: ContainerClient) -> None:
         self._container = container
 
     async def waiting(self) -> AsyncIterator[str]:
-        """Yield the names of the blobs that were not taken in yet."""
+        """Yield the names of the blobs that were not replayed yet."""
         try:
             async for blob in self._container.list_blobs():
                 if not blob.name.startswith(REPLAYED):
@@ -47,9 +41,7 @@ class DeadLetters:
         except (ValueError, RecursionError):
             return None
         events = document if isinstance(document, list) else [document]
-        if not all(isinstance(event, dict) for event in events):
-            return None
-        return events
+        return events if all(isinstance(event, dict) for event in events) else None
 
     async def done(self, name: str) -> None:
         """Move a blob to `replayed/`."""

@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 
 class KeptEvents:
-    """Keeps events and reads them back.
-
-    Parameters
-    ----------
-    blobs
-        The archive's.
-    """
+    """Keeps events and reads them back."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
@@ -31,7 +25,7 @@ class KeptEvents:
         await self._blobs.put_once(blob_names.event_blob(prefix, event_id), json_bytes(event))
 
     async def of(self, prefix: str) -> AsyncIterator[dict[str, Any]]:
-        """Yield the events that are kept with a recording; one that cannot be read any more is left out."""
+        """Yield the events that are kept with a recording; an unreadable one is left out."""
         async for blob in self._blobs.list(f"{prefix}/events/"):
             try:
                 event = json.loads(await self._blobs.read(blob.name) or b"")

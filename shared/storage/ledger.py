@@ -1,15 +1,15 @@
 """The ledger: what was asked for a recording, and what became of it.
 
-An index in Azure Table Storage for what the blobs cannot tell quickly, or not at all: what we started, who asked, when
-it was paused. Of what is archived the blobs stay the truth, and from them the ledger can be made again.
+An index in Azure Table Storage for what the blobs do not hold, or only slowly give: what the app started, who asked for
+it, when it was paused. The blobs decide what is archived; the ledger can be rebuilt from them.
 
 One table. A recording is a partition, named by its safe name:
 
-- row `recording`: each fact is a property of its own, and writers merge only what they know: two at once lose nothing;
-- rows `transition.…`: something that was done, or that the service reported; written once, never changed;
-- rows `chunk.…`: how far the copy of a chunk is, and what its tries ended with.
+- row `recording`: each fact is one property. Writers merge only what they know, so concurrent writers lose nothing;
+- rows `transition.…`: a command, or a report of the service; written once, never changed;
+- rows `chunk.…`: the progress of a chunk's copy, and the result of its tries.
 
-Partition `.open` has a row for each recording that we started and that no event has announced yet: a sweep looks there.
+Partition `.open` has a row for each recording that the app started and no event has announced yet, for the sweep.
 Other partitions that begin with a dot, which no safe name does, hold claimed keys (`claims`).
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -27,10 +27,10 @@ from azure.core.exceptions import AzureError
 from shared.core import log
 from shared.core.azure_errors import error_code
 from shared.core.blob_names import safe_name
-from shared.core.times import iso_time
+from shared.core.times import Now, iso_time, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Mapping
 
     from shared.storage.table import Table
 
@@ -44,23 +44,28 @@ _CHUNK = "chunk."
 
 
 class Operation(StrEnum):
-    """What happened to a recording."""
+    """A command that a caller gave for a recording."""
 
     START = "start"
     PAUSE = "pause"
     RESUME = "resume"
     STOP = "stop"
-    REPORTED_ACTIVE = "reportedActive"
-    REPORTED_INACTIVE = "reportedInactive"
-    REPORTED_FAILED = "reportedFailed"
+
+
+class Report(StrEnum):
+    """What the service reported of a recording, or of its call."""
+
+    ACTIVE = "reportedActive"
+    INACTIVE = "reportedInactive"
+    FAILED = "reportedFailed"
     CALL_ENDED = "callEnded"
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Something that happened, when, and who asked for it."""
+    """A command or a report, its time, and who asked for it."""
 
-    operation: Operation
+    operation: Operation | Report
     at: datetime
     by: str | None = None
     detail: str | None = None
@@ -103,7 +108,7 @@ class ChunkProgress:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the ledger knows of a recording; empty where it knows nothing.
+    """What the ledger knows of a recording; false where it knows nothing.
 
     Attributes
     ----------
@@ -140,13 +145,13 @@ class Facts:
         text = self.text(name)
         return json.loads(text) if text else None
 
-    def last(self, *operations: Operation) -> Transition | None:
+    def last(self, *operations: Operation | Report) -> Transition | None:
         """Return the last transition that is one of `operations`."""
         return next((entry for entry in reversed(self.transitions) if entry.operation in operations), None)
 
 
 async def best_effort[T](work: Awaitable[T]) -> T | None:
-    """Do something with the ledger that must not stand in the way of a recording; None when the ledger is not there."""
+    """Use the ledger where the recording must go on without it; return None when the ledger is unavailable."""
     try:
         return await work
     except AzureError as error:
@@ -155,17 +160,9 @@ async def best_effort[T](work: Awaitable[T]) -> T | None:
 
 
 class Ledger:
-    """Reads and writes the ledger.
+    """Reads and writes the ledger."""
 
-    Parameters
-    ----------
-    table
-        Where it is kept.
-    now
-        The time, in UTC.
-    """
-
-    def __init__(self, table: Table, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, table: Table, *, now: Now = utc_now) -> None:
         self.table = table
         self._now = now
 
@@ -187,26 +184,25 @@ class Ledger:
         return Facts(name, known, tuple(transitions), chunks)
 
     async def learn(self, name: str, /, **facts: str | float | None) -> None:
-        """Merge facts into what is known; None means that nothing is said about it."""
-        said = {key: value for key, value in facts.items() if value is not None}
-        await self.table.merge(name, _RECORDING, said)
+        """Merge facts into what is known; a fact that is None is left as it is."""
+        await self.table.merge(name, _RECORDING, facts)
 
     async def record(
         self,
         name: str,
-        operation: Operation,
+        operation: Operation | Report,
         *,
         by: str | None = None,
         at: datetime | None = None,
         detail: str | None = None,
         key: str | None = None,
     ) -> None:
-        """Note that something happened.
+        """Write a transition.
 
         Parameters
         ----------
         key
-            Identifies what is noted, so that the same thing told twice is noted once; unique by default.
+            Identifies the transition: one that is reported twice is written once. Unique by default.
         """
         moment = at or self._now()
         row = {"operation": operation.value, "at": iso_time(moment), "by": by, "detail": detail}
@@ -215,27 +211,26 @@ class Ledger:
 
     async def progress(self, name: str, index: int, done: int, total: int | None) -> None:
         """Note how far the copy of a chunk is, in bytes."""
-        await self.table.merge(
-            name, f"{_CHUNK}{index:06}", {"bytesDone": done, "bytesTotal": total, "touchedAt": self._time()}
-        )
+        await self._merge(name, index, bytesDone=done, bytesTotal=total, touchedAt=self._time())
 
     async def touch(self, name: str, index: int) -> None:
         """Note that a chunk is being worked on."""
-        await self.table.merge(name, f"{_CHUNK}{index:06}", {"touchedAt": self._time()})
+        await self._merge(name, index, touchedAt=self._time())
 
     async def failed(self, name: str, index: int, tries: int, error: str, next_try: datetime) -> None:
-        """Note that a try to archive a chunk failed, and when the next one is due: it is not given up any more."""
-        row = {"tries": tries, "lastError": error, "touchedAt": self._time(), "nextTryAt": iso_time(next_try)}
-        await self.table.merge(name, f"{_CHUNK}{index:06}", {**row, "givenUpAt": ""})
+        """Note that a try to archive a chunk failed, and when the next one is due: the chunk is not given up."""
+        due = iso_time(next_try)
+        await self._merge(
+            name, index, tries=tries, lastError=error, touchedAt=self._time(), nextTryAt=due, givenUpAt=""
+        )
 
     async def give_up(self, name: str, index: int, error: str) -> None:
         """Note that a chunk cannot be archived, and why."""
-        await self.table.merge(name, f"{_CHUNK}{index:06}", {"lastError": error, "givenUpAt": self._time()})
+        await self._merge(name, index, lastError=error, givenUpAt=self._time())
 
     async def begin_anew(self, name: str, index: int) -> None:
-        """Note that a chunk is tried as if for the first time, also one that was given up."""
-        row = {"tries": 0, "touchedAt": self._time(), "nextTryAt": "", "givenUpAt": ""}
-        await self.table.merge(name, f"{_CHUNK}{index:06}", row)
+        """Note that a chunk's tries start again at 0, even where it was given up."""
+        await self._merge(name, index, tries=0, touchedAt=self._time(), nextTryAt="", givenUpAt="")
 
     async def open(self, name: str, /, **facts: str | None) -> None:
         """List the recording among those that no event has announced yet."""
@@ -259,12 +254,17 @@ class Ledger:
         async for row in self.table.find("PartitionKey eq @partition", partition=_OPEN):
             yield row["RowKey"]
 
+    async def _merge(self, name: str, index: int, **progress: str | int | None) -> None:
+        await self.table.merge(name, f"{_CHUNK}{index:06}", progress)
+
     def _time(self) -> str:
         return iso_time(self._now())
 
 
 def _transition(row: Mapping[str, Any]) -> Transition:
-    return Transition(Operation(row["operation"]), datetime.fromisoformat(row["at"]), row.get("by"), row.get("detail"))
+    value = row["operation"]
+    operation = Operation(value) if value in Operation else Report(value)
+    return Transition(operation, datetime.fromisoformat(row["at"]), row.get("by"), row.get("detail"))
 
 
 def _progress(index: int, row: Mapping[str, Any]) -> ChunkProgress:

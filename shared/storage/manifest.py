@@ -1,7 +1,7 @@
 """The manifest: what a recording consists of, and how much of it is archived.
 
-Changes are pure functions that give the same manifest in whatever order, and however often, they are applied; so
-workers need no locks, only the blob's ETag to apply a change to the latest version.
+Changes are pure functions. They give the same manifest in any order, and when they are repeated; so workers need no
+locks, only the blob's ETag to apply a change to the latest version.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class _Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="allow")
 
 
-# Most fields say null until they are known; these only stand in the manifest where they apply.
+# Most fields are null until they are known; these are left out where they do not apply.
 _OMITTED_WHEN_ABSENT = Field(exclude_if=lambda value: value is None)
 
 
-class MediaFile(_Model):
+class ArchivedMedia(_Model):
     """An archived media file. Digests are hex; `size` is in bytes; `blob` is its name in the container."""
 
     blob: str
@@ -49,7 +49,7 @@ class MediaFile(_Model):
     sha256: str
 
 
-class MetadataFile(_Model):
+class ArchivedMetadata(_Model):
     """An archived metadata file."""
 
     blob: str
@@ -65,7 +65,7 @@ class ConsentFile(_Model):
 
 
 class ArchivedParticipant(_Model):
-    """Who took part; `channel` only in unmixed recordings."""
+    """A participant; `channel` only in unmixed recordings."""
 
     participant_id: str
     channel: Annotated[int | None, _OMITTED_WHEN_ABSENT] = None
@@ -83,8 +83,8 @@ class ArchivedChunk(_Model):
     start_time: str | None = None
     duration_ms: int | None = None
     archived_at: str | None = None
-    content: MediaFile | None = None
-    metadata: MetadataFile | None = None
+    content: ArchivedMedia | None = None
+    metadata: ArchivedMetadata | None = None
     source_deleted_at: Annotated[str | None, _OMITTED_WHEN_ABSENT] = None
 
 
@@ -186,7 +186,7 @@ class Manifest(_Model):
     ) -> Manifest:
         ordered = tuple(sorted(chunks, key=lambda chunk: chunk.index))
         people = tuple(sorted(participants or self.participants, key=lambda p: (p.participant_id, str(p.channel))))
-        people = people[:MOST_PARTICIPANTS]  # the first in this order, so whoever writes last cuts at the same place
+        people = people[:MOST_PARTICIPANTS]  # the first in this order, so every writer keeps the same ones
         status = ManifestStatus.COMPLETE if _is_complete(ordered) else ManifestStatus.PARTIAL
         return self.model_copy(update={**changes, "chunks": ordered, "participants": people, "status": status})
 

@@ -38,19 +38,13 @@ NO_MANIFEST = ManifestVersion(None, None)
 
 
 class Manifests:
-    """Reads and changes manifests.
-
-    Parameters
-    ----------
-    container
-        The archive's container.
-    """
+    """Reads and changes manifests."""
 
     def __init__(self, container: ContainerClient) -> None:
         self._container = container
 
     async def read(self, prefix: str) -> ManifestVersion:
-        """Return a recording's manifest as it is now; raises `ManifestUnreadable` where it is none."""
+        """Return a recording's manifest as it is now; raises `ManifestUnreadable` where it cannot be read."""
         try:
             stream = await self._container.download_blob(blob_names.manifest_blob(prefix))
             return ManifestVersion(Manifest.model_validate_json(await stream.readall()), stream.properties.etag)
@@ -88,7 +82,7 @@ class Manifests:
                     blob_names.manifest_blob(prefix),
                     changed.to_json(),
                     content_settings=JSON,
-                    # A listing shows it, so finding what is not complete takes no request for each manifest.
+                    # A listing shows it, so that finding partial recordings takes no request for each manifest.
                     metadata={_STATUS: changed.status.value},
                     **condition,
                 )
@@ -97,7 +91,7 @@ class Manifests:
                 await asyncio.sleep(random.uniform(0, 0.2))  # noqa: S311 - spreads writers, guards nothing
                 continue
             return changed
-        raise StorageUnavailable(f"the manifest of {prefix} was written by others {_MOST_CONFLICTS} times in a row")
+        raise StorageUnavailable(f"other workers changed the manifest of {prefix} {_MOST_CONFLICTS} times in a row")
 
     async def partial(self, day: date) -> AsyncIterator[tuple[str, datetime]]:
         """Yield the prefixes of the recordings that began on `day` and are not complete, with their last change."""

@@ -29,13 +29,7 @@ _AT_ONCE = 16
 
 
 class EventPlaces:
-    """Settles where the recording of an event lies: the first event of a recording decides.
-
-    Parameters
-    ----------
-    blobs
-        The archive's.
-    """
+    """Settles where the recording of an event lies: the first event of a recording decides."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
@@ -63,22 +57,14 @@ class EventPlaces:
 
 
 def _place(files: RecordingFiles) -> tuple[str | None, str]:
-    """Return the name of an event's call, where it has one, and the prefix that its recording has by itself."""
+    """Return the name of an event's call, where it has one, and the prefix of its recording without one."""
     key = blob_names.call_key(files.call_id, files.start_time) if files.call_id else None
     name = blob_names.safe_name(files.recording_id) if files.recording_id else str(key)
     return key, blob_names.recording_prefix(name, files.start_time)
 
 
 class RecordingPlaces:
-    """Finds recordings by their ids.
-
-    Parameters
-    ----------
-    container
-        The archive's container.
-    ledger
-        Knows the place of most.
-    """
+    """Finds recordings by their ids: in the ledger, else in the archive's container."""
 
     def __init__(self, container: ContainerClient, ledger: Ledger) -> None:
         self._container = container
@@ -104,17 +90,17 @@ class RecordingPlaces:
         return await self.search(candidates, reversed(days))
 
     async def search(self, candidates: Iterable[str], days: Iterable[str]) -> str | None:
-        """Return the first place that has blobs, for what a lost ledger does not know.
+        """Return the first place that has blobs, for a recording that the ledger does not know.
 
         Parameters
         ----------
         candidates
             Names that the recording may have.
         days
-            Where to look, as `yyyy/mm/dd`, the likeliest first.
+            Where to look, as `yyyy/mm/dd`, the most likely first.
         """
-        tried = list(candidates)
-        folders = [f"{day}/{name}" for day in days for name in tried]
+        names = list(candidates)
+        folders = [f"{day}/{name}" for day in days for name in names]
         for begin in range(0, len(folders), _AT_ONCE):
             some = folders[begin : begin + _AT_ONCE]
             for folder, is_there in zip(some, await asyncio.gather(*map(self._has, some)), strict=True):

@@ -1,4 +1,4 @@
-"""Table of a table that is made on first use."""
+"""A table that is created on first use."""
 
 from __future__ import annotations
 
@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 
 class Table:
-    """Reads and writes rows; a value that is None is not written.
-
-    Parameters
-    ----------
-    table
-        Made when something is written and it is missing.
-    """
+    """Reads and writes rows; a value that is None is not written, and a missing table is created."""
 
     def __init__(self, table: TableClient) -> None:
         self._table = table
@@ -54,7 +48,7 @@ class Table:
         return True
 
     async def merge(self, partition: str, row: str, values: Mapping[str, Any]) -> None:
-        """Add values to a row, which is made if it is not there."""
+        """Add values to a row, and create it if it is not there."""
         entity = _entity(partition, row, values)
         try:
             await self._table.upsert_entity(entity, mode=UpdateMode.MERGE)

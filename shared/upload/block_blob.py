@@ -1,12 +1,10 @@
-"""The blob a file is copied into: what is staged, what is committed, and whether what is there is the same file."""
+"""The blob that a file is copied into: its staged blocks, its commit, its stored digests."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import itertools
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,21 +16,23 @@ from azure.storage.blob import BlobBlock, ContentSettings
 from shared.core.azure_errors import error_code, storage_errors_translated
 from shared.core.errors import BlocksLost
 from shared.core.retry_policy import STORAGE_BACKOFF, THROTTLED, retry_after
+from shared.core.times import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from azure.storage.blob import BlobProperties
     from azure.storage.blob.aio import BlobClient
 
     from shared.upload.buffers import Block
-    from shared.upload.digests import Digests, Hashing
+    from shared.upload.concurrency import Gate
+    from shared.upload.digests import Digests
 
 _READ_AHEAD = 3
 
 
 class AlreadyThere(Exception):  # noqa: N818 - not a failure
-    """A blob is committed under the name; within the copy engine only."""
+    """A committed blob has the name; raised within the copy engine only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,10 @@ class Existing:
 
     Attributes
     ----------
-    size
-        Its bytes.
     document_id
         The document that it was copied from; None if it was not made by a copy.
     md5, sha256
         Hex digests; None where they are not stored with it.
-    etag
-        Of this state of the blob.
-    content_type
-        As stored.
     """
 
     size: int
@@ -68,88 +62,70 @@ class BlockBlob:
     ----------
     blob
         Client of the blob. Its own retries (5xx, broken connections) stay on.
-    document_id
-        What is copied into it.
-    content_type
-        Stored with it.
-    refused
-        Told whenever storage asks to be spared, including when the client's own retries take care of it.
+    document_id, content_type
+        Stored with the blob.
+    gate
+        Limits the uploads; `refused` is called for each 429 and 503, also where the client retries by itself.
     """
 
-    def __init__(self, blob: BlobClient, *, document_id: str, content_type: str, refused: Callable[[], None]) -> None:
+    def __init__(self, blob: BlobClient, *, document_id: str, content_type: str, gate: Gate) -> None:
         self._blob = blob
         self._document_id = quote(document_id, safe="")
         self._content_type = content_type
-        self._refused = refused
+        self._gate = gate
 
     async def look(self) -> list[BlobBlock]:
-        """Return the blocks that are staged: one request.
+        """Return the blocks that are staged, with one request; raises `AlreadyThere` if the blob is committed."""
 
-        Raises
-        ------
-        AlreadyThere
-            The blob is committed.
-        """
-        found: tuple[list[BlobBlock], list[BlobBlock]] | None = None
-
-        async def look() -> None:
-            nonlocal found
+        async def block_list() -> tuple[list[BlobBlock], list[BlobBlock]] | None:
             try:
-                found = await self._blob.get_block_list("all", retry_hook=self._on_retry)
+                return await self._blob.get_block_list("all", retry_hook=self._on_retry)
             except ResourceNotFoundError as error:
                 if error_code(error) == "ContainerNotFound":
                     raise
+            return None
 
-        await self._persist(look, "list staged blocks")
-        if found is None:
+        blocks = await self._retried("list staged blocks", block_list)
+        if blocks is None:
             return []
-        committed, staged = found
+        committed, staged = blocks
         # The service answers 404 for a name that has neither; a blob made by Put Blob has no blocks at all.
         if committed or not staged:
             raise AlreadyThere
         return staged
 
     async def put(self, content: bytes, digests: Digests) -> None:
-        """Make the blob in one request.
-
-        Raises
-        ------
-        AlreadyThere
-            The blob is committed.
-        """
-        encoded = base64.b64encode(digests.md5).decode()
-
-        async def put() -> None:
-            await self._blob.upload_blob(
+        """Write the blob with one request; raises `AlreadyThere` if it is committed."""
+        await self._retried(
+            "write the blob",
+            lambda: self._blob.upload_blob(
                 content,
                 length=len(content),
                 overwrite=False,
                 content_settings=self._settings(digests.md5),
                 metadata=self._metadata(digests.sha256),
-                headers={"Content-MD5": encoded},
+                headers=_checked_by(digests.md5),
                 raw_request_hook=_in_slices,
                 retry_hook=self._on_retry,
-            )
-
-        await self._persist(put, "write the blob")
+            ),
+        )
 
     async def stage(self, block: Block, name: str, md5: bytes) -> None:
-        """Stage a block; the service checks its MD5."""
-        encoded = base64.b64encode(md5).decode()
-
-        async def stage() -> None:
-            await self._blob.stage_block(
-                name,
-                block,  # type: ignore[arg-type]  # the SDK passes an async iterable on to its transport as it is
-                length=block.length,
-                headers={"Content-MD5": encoded},
-                retry_hook=self._on_retry,
+        """Stage a block, when the gate permits it; the service checks its MD5."""
+        async with self._gate.enter():
+            await self._retried(
+                f"stage block {block.index}",
+                lambda: self._blob.stage_block(
+                    name,
+                    block,  # type: ignore[arg-type]  # the SDK passes an async iterable unchanged to its transport
+                    length=block.length,
+                    headers=_checked_by(md5),
+                    retry_hook=self._on_retry,
+                ),
             )
 
-        await self._persist(stage, f"stage block {block.index}")
-
     async def commit(self, names: Sequence[str], digests: Digests | None) -> str:
-        """Make the blob of staged blocks, and return its ETag. Without `digests` they are to be added later.
+        """Make the blob of staged blocks, and return its ETag; with None, the digests are stored later.
 
         Raises
         ------
@@ -158,24 +134,20 @@ class BlockBlob:
         BlocksLost
             Some block is not staged any more.
         """
-        committed: dict[str, Any] = {}
-
-        async def commit() -> None:
-            committed.update(
-                await self._blob.commit_block_list(
-                    [BlobBlock(name) for name in names],
-                    content_settings=self._settings(digests.md5 if digests else None),
-                    metadata=self._metadata(digests.sha256 if digests else None),
-                    match_condition=MatchConditions.IfMissing,
-                    retry_hook=self._on_retry,
-                )
-            )
-
-        await self._persist(commit, "commit the blob")
+        committed = await self._retried(
+            "commit the blob",
+            lambda: self._blob.commit_block_list(
+                [BlobBlock(name) for name in names],
+                content_settings=self._settings(digests.md5 if digests else None),
+                metadata=self._metadata(digests.sha256 if digests else None),
+                match_condition=MatchConditions.IfMissing,
+                retry_hook=self._on_retry,
+            ),
+        )
         return str(committed["etag"])
 
     async def existing(self) -> Existing:
-        """Return what is committed: one request."""
+        """Return the committed blob, with one request."""
         with storage_errors_translated("storage did not look at the blob"):
             properties: BlobProperties = await self._blob.get_blob_properties()
         md5 = properties.content_settings.content_md5
@@ -193,8 +165,8 @@ class BlockBlob:
         """Whether a blob was copied from this document."""
         return existing.document_id == self._document_id
 
-    async def read_back(self, digests: Digests, hashing: Hashing, size: int, step: int, etag: str) -> None:
-        """Add to `digests` what they lack, from the committed blob; reads a few pieces of `step` bytes ahead."""
+    async def read_back(self, digests: Digests, size: int, step: int, etag: str) -> None:
+        """Add the bytes after `digests.position` from the committed blob; reads a few pieces of `step` bytes ahead."""
         offsets = iter(range(digests.position, size, step))
         ahead: list[asyncio.Task[bytes]] = []
 
@@ -209,7 +181,7 @@ class BlockBlob:
             while ahead:
                 piece = await ahead.pop(0)
                 fetch()
-                await hashing.extend(digests, [piece])
+                await digests.extend([piece])
         finally:
             for task in ahead:
                 task.cancel()
@@ -218,7 +190,7 @@ class BlockBlob:
     async def describe(self, digests: Digests, etag: str, content_type: str | None) -> None:
         """Store the digests with a committed blob that lacks them.
 
-        A container that keeps its blobs unchangeable refuses that; the manifest holds the digests all the same.
+        An immutable container refuses that; the manifest has the digests in any case.
         """
         settings = self._settings(digests.md5)
         settings.content_type = content_type or self._content_type
@@ -228,9 +200,7 @@ class BlockBlob:
                     settings, etag=etag, match_condition=MatchConditions.IfNotModified
                 )
                 await self._blob.set_blob_metadata(
-                    self._metadata(digests.sha256),
-                    etag=changed["etag"],
-                    match_condition=MatchConditions.IfNotModified,
+                    self._metadata(digests.sha256), etag=changed["etag"], match_condition=MatchConditions.IfNotModified
                 )
             except ResourceModifiedError:
                 return  # another worker, which has read the same bytes back, was faster
@@ -245,26 +215,26 @@ class BlockBlob:
             )
             return bytes(await stream.readall())
 
-    async def _persist(self, action: Callable[[], Any], what: str) -> None:
-        """Do what the client's own retries do not: come again after 429 and after a body that arrived damaged."""
-        for failures in itertools.count(1):
+    async def _retried[T](self, what: str, action: Callable[[], Awaitable[T]]) -> T:
+        """Retry after 429 and after a damaged body, which the client's own retries do not."""
+        failures = 0
+        while True:
+            failures += 1
             with storage_errors_translated(f"storage did not {what}"):
                 try:
-                    await action()
+                    return await action()
                 except HttpResponseError as error:
                     delay = _retry_delay(error, failures)
-                    _judge(error)
+                    _raise_expected(error)
                     if error.status_code in THROTTLED:
-                        self._refused()
+                        self._gate.refused()
                     if delay is None:
                         raise
-                else:
-                    return
             await asyncio.sleep(delay)
 
     def _on_retry(self, *, response: Any = None, **_: Any) -> None:
         if response is not None and response.status_code in THROTTLED:
-            self._refused()
+            self._gate.refused()
 
     def _settings(self, md5: bytes | None) -> ContentSettings:
         return ContentSettings(content_type=self._content_type, content_md5=bytearray(md5) if md5 else None)
@@ -274,7 +244,7 @@ class BlockBlob:
 
 
 class _Slices:
-    """Bytes as a request's body, written a slab at a time and again at each retry."""
+    """Bytes as a request's body, written in slices, and again at each retry."""
 
     def __init__(self, content: bytes) -> None:
         self._content = memoryview(content)
@@ -285,13 +255,17 @@ class _Slices:
 
 
 def _in_slices(request: Any) -> None:
-    # aiohttp warns of bodies above 1 MiB that come as one piece of bytes, and Put Blob's client takes no other.
+    # aiohttp warns of a body above 1 MiB that is one bytes object, and the client of Put Blob accepts no other.
     body = request.http_request.data
     if isinstance(body, bytes) and len(body) > 1024 * 1024:
         request.http_request.data = _Slices(body)
 
 
-def _judge(error: HttpResponseError) -> None:
+def _checked_by(md5: bytes) -> dict[str, str]:
+    return {"Content-MD5": base64.b64encode(md5).decode()}
+
+
+def _raise_expected(error: HttpResponseError) -> None:
     code = error_code(error)
     if code in {"InvalidBlockList", "InvalidBlockId"}:
         raise BlocksLost("blocks that were staged are gone") from error
@@ -303,5 +277,5 @@ def _judge(error: HttpResponseError) -> None:
 def _retry_delay(error: HttpResponseError, failures: int) -> float | None:
     if error.status_code in THROTTLED or error_code(error) == "Md5Mismatch":
         headers = getattr(error.response, "headers", {})
-        return STORAGE_BACKOFF.delay(failures, retry_after(headers.get("Retry-After"), datetime.now(UTC)))
+        return STORAGE_BACKOFF.delay(failures, retry_after(headers.get("Retry-After"), utc_now()))
     return None

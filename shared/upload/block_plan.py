@@ -1,8 +1,7 @@
-"""How a file is cut into blocks, and the names under which they are staged.
+"""How a file is divided into blocks, and the blocks' names.
 
-A block's name is made from what is copied: the document, its content's identity, the block size, the block's index and
-the MD5 of its bytes. So any worker recognises what another one has staged, two workers share blocks instead of
-fighting over them, and blocks of two different contents can never be taken for one another.
+A block's name is made of the document, the identity of its content, the block size, the block's index and the MD5 of
+its bytes. So a worker recognises the blocks that another one has staged, and never uses a block of other content.
 
 Source of the limits: "Put Block" and "Put Block List", Azure Storage REST reference.
 """
@@ -28,19 +27,17 @@ MAX_BLOCKS = 50_000
 MAX_BLOCK_MIB = 4000
 """The largest block that Put Block takes."""
 
-_DOT = "."
-
 
 @dataclass(frozen=True, slots=True)
 class BlockPlan:
-    """How one file is cut.
+    """How one file is divided.
 
     Attributes
     ----------
     identity
         32 hex digits that stand for document, content and block size.
     size
-        The file's bytes; None as long as it is not known.
+        The file's bytes; None while it is not known.
     block_size
         Bytes of every block but the last.
     """
@@ -51,7 +48,7 @@ class BlockPlan:
 
     @classmethod
     def of(cls, document_id: str, content: str, size: int | None, block_size: int) -> Self:
-        """Cut a file; blocks are larger than `block_size` where the file would have more than 50,000 of them.
+        """Divide a file; blocks are larger than `block_size` where the file would have more than 50,000 of them.
 
         Raises
         ------
@@ -67,42 +64,41 @@ class BlockPlan:
 
     @property
     def count(self) -> int | None:
-        """How many blocks there are; None as long as the size is not known."""
+        """The number of blocks; None while the size is not known."""
         return None if self.size is None else -(-self.size // self.block_size)
 
     def length(self, index: int) -> int:
-        """Return how many bytes block `index` has; the most it can have, where the size is not known."""
+        """Return how many bytes block `index` has, or can have where the size is not known."""
         if self.size is None:
             return self.block_size
         return min(self.block_size, self.size - index * self.block_size)
 
     def name(self, index: int, md5: bytes) -> str:
-        """Return the name of a block: 61 ASCII characters, always; the service allows 64 and wants equal lengths.
+        """Return a block's name: always 61 ASCII characters; the service allows 64 and requires equal lengths.
 
         Raises
         ------
         Permanent
-            There is no such block in a block blob.
+            A block blob has no block of this index.
         """
         if index >= MAX_BLOCKS:
             raise Permanent(f"the file has more than {MAX_BLOCKS} blocks: raise COPY_BLOCK_MIB")
-        return _DOT.join((self.identity, f"{index:05d}", base64.urlsafe_b64encode(md5).decode().rstrip("=")))
+        return ".".join((self.identity, f"{index:05d}", base64.urlsafe_b64encode(md5).decode().rstrip("=")))
 
     def recognise(self, staged: Iterable[BlobBlock]) -> dict[int, str]:
-        """Return the names of those blocks of this very file that are staged whole, by index.
+        """Return the names of this file's completely staged blocks, by index.
 
-        A block that is staged with two different contents counts as not staged: one of them is wrong, and reading it
-        once more tells which.
+        A block staged with two different contents counts as not staged: it is read again to learn which is right.
         """
-        found: dict[int, set[str]] = {}
+        blocks: dict[int, set[str]] = {}
         for block in staged:
-            identity, _, rest = block.id.partition(_DOT)
-            number, _, _ = rest.partition(_DOT)
+            identity, _, rest = block.id.partition(".")
+            number, _, _ = rest.partition(".")
             if identity != self.identity or not number.isdecimal():
                 continue
             index = int(number)
             if (self.count is None or index < self.count) and (
                 block.size == self.length(index) or (self.size is None and block.size <= self.block_size)
             ):
-                found.setdefault(index, set()).add(block.id)
-        return {index: names.pop() for index, names in found.items() if len(names) == 1}
+                blocks.setdefault(index, set()).add(block.id)
+        return {index: names.pop() for index, names in blocks.items() if len(names) == 1}

@@ -1,13 +1,12 @@
-"""The memory of the copy engine: bounded for the whole process, however large the files and however many of them.
+"""The memory of the copy engine, limited for the whole process.
 
-A block's bytes lie in slabs, into which the network writes, from which digests are computed and uploads are sent: they
-are never copied on their way. Slabs are large, so that each of these is few calls; they are taken one at a time, so
-that a connection that is slow holds little; and they are used again and again. Several readers may fill a block, each
-its own part of it.
+A block's bytes are in slabs. The network writes into them, and digests and uploads read them, so the bytes are never
+copied. Slabs are large, so that few calls are needed. They are allocated one at a time, so that a slow connection holds
+little memory, and they are used again. Several readers can fill a block, each one part of it.
 
-All copies of the process draw on one budget. Each copy has one block's worth to itself, for the lowest block that is
-still being read; the rest is first come, first served. Digests take blocks in order, so the lowest block is the one
-that must always be able to go on: with its own part it can, and no copy waits for ever.
+All copies of the process share one budget. Each copy has the memory of one block reserved, for the lowest block that is
+still being read; the rest is given in the order of the requests. Digests take blocks in order, so the lowest block must
+always be able to continue; with the reserved memory it can, and no copy waits forever.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ class Part:
     Attributes
     ----------
     block
-        Whose part it is.
+        The block that it is a part of.
     offset, size
-        Where it begins in the block, and how many bytes it can have.
+        Its first byte in the block, and how many bytes it can have.
     length
         Bytes so far.
     """
@@ -45,17 +44,17 @@ class Part:
 
     @property
     def room(self) -> memoryview:
-        """Where the next bytes go: the rest of the last slab; nothing where it is full."""
+        """Where the next bytes are written: the rest of the last slab; empty where it is full."""
         free = sum(map(len, self.slabs)) - self.length
         return memoryview(self.slabs[-1])[-free:] if free else memoryview(b"")
 
     @property
     def is_full(self) -> bool:
-        """Whether it has all the bytes it can have."""
+        """Whether it has all its bytes."""
         return self.length == self.size
 
     def grow(self, count: int) -> None:
-        """Note that so many bytes were written into `room`."""
+        """Add to the bytes that were written into `room`."""
         self.length += count
 
     def pieces(self) -> Iterator[memoryview]:
@@ -74,9 +73,9 @@ class Block:
     index
         Which block of the file it is.
     parts
-        One after the other; only the last one may stay short.
+        In order; only the last one can stay short.
     to_fill
-        How many of them are not filled yet.
+        How many parts are not filled yet.
     """
 
     def __init__(self, index: int, sizes: Sequence[int]) -> None:
@@ -94,7 +93,7 @@ class Block:
 
     @property
     def slabs(self) -> list[bytearray]:
-        """What its bytes lie in."""
+        """The slabs of all parts."""
         return [slab for part in self.parts for slab in part.slabs]
 
     def pieces(self) -> Iterator[memoryview]:
@@ -109,14 +108,14 @@ class Block:
 
 
 class Pool:
-    """The process's budget.
+    """The process's memory for copies.
 
     Parameters
     ----------
     size
-        Bytes that may be held at a time; more only while a single copy needs more for itself.
+        Bytes that may be used at a time; more only if a single copy needs more.
     slab_bytes
-        Of every slab but a part's last one, which is as long as is needed.
+        Bytes of every slab but a part's last one, which can be shorter.
     """
 
     def __init__(self, size: int, slab_bytes: int) -> None:
@@ -129,7 +128,7 @@ class Pool:
 
     @asynccontextmanager
     async def share(self, own: int) -> AsyncIterator[Share]:
-        """Admit a copy that needs `own` bytes to be sure to go on; waits while too many copies run."""
+        """Reserve `own` bytes for a copy; waits while too many copies run."""
         await self.changes.until(lambda: self._promised == 0 or self._promised + own <= self._size)
         self._promised += own
         self.open -= own
@@ -141,11 +140,11 @@ class Pool:
             self.open += own
             self._promised -= own
             if not self._promised:
-                self._spare.clear()  # an idle process holds no memory for copies to come
-            self.changes.tell()
+                self._spare.clear()  # an idle process keeps no memory
+            self.changes.notify()
 
     def slab(self, length: int) -> bytearray:
-        """Return a slab; what it holds does not matter."""
+        """Return a slab with undefined content."""
         return self._spare.pop() if length == self.slab_bytes and self._spare else bytearray(length)
 
     def take_back(self, slabs: list[bytearray]) -> None:
@@ -167,7 +166,7 @@ class Share:
 
     @property
     def slab_bytes(self) -> int:
-        """Bytes of a slab: what is received, digested and sent at a time."""
+        """Bytes of a slab: the most that is received, digested and sent at a time."""
         return self._pool.slab_bytes
 
     def waited(self, now: float) -> float:
@@ -175,14 +174,14 @@ class Share:
         return self._waited + sum(now - since for since in self._waits.values())
 
     def begin(self, index: int, sizes: Sequence[int]) -> Block:
-        """Begin a block of parts of these sizes. Blocks are begun in the order of their indexes."""
+        """Return a new block of parts of these sizes. Blocks are begun in the order of their indexes."""
         block = Block(index, sizes)
         self._reading.add(index)
         self._blocks.add(block)
         return block
 
     async def room(self, part: Part) -> memoryview:
-        """Return where a part's next bytes go, waiting for memory for another slab; nothing if the part is full."""
+        """Return where a part's next bytes are written, after waiting for memory; empty if the part is full."""
         if not part.room and not part.is_full:
             length = min(self._pool.slab_bytes, part.size - part.length)
             if not self._take(part.block, length):
@@ -194,18 +193,18 @@ class Share:
         """Note that a block is read, and that `holders` will each release it."""
         self._reading.discard(block.index)
         block.holders = holders
-        self._pool.changes.tell()
+        self._pool.changes.notify()
 
     def release(self, block: Block) -> None:
-        """Let go of a block; with the last holder its bytes are freed."""
+        """Release a block; the last release frees its memory."""
         block.holders -= 1
         if block.holders <= 0 and block in self._blocks:
             self._blocks.discard(block)
             self._free(block)
-            self._pool.changes.tell()
+            self._pool.changes.notify()
 
     def drop(self) -> None:
-        """Free everything, when the copy is over or has failed."""
+        """Free all memory of the copy."""
         for block in self._blocks:
             self._free(block)
         self._blocks.clear()

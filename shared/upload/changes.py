@@ -1,4 +1,4 @@
-"""Waiting for something to become true, within one event loop."""
+"""Waiting until a condition holds, within one event loop."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ if TYPE_CHECKING:
 class Changes:
     """Lets tasks wait until a condition holds.
 
-    Unlike `asyncio.Condition` it has no lock, so that telling of a change needs no `await`, and a task that is
-    cancelled can still tell the others.
+    Unlike `asyncio.Condition` it has no lock, so that `notify` needs no `await`: a cancelled task can call it.
     """
 
     def __init__(self) -> None:
         self._waiting: list[asyncio.Future[None]] = []
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Return once `holds()`; it is asked now and after each change, without a task switch before the return."""
+        """Return once `holds()`; it is called now and after each `notify`, with no task switch before the return."""
         while not holds():
             future = asyncio.get_running_loop().create_future()
             self._waiting.append(future)
             await future
 
-    def tell(self) -> None:
-        """Let all that wait ask again, those first that have waited longest."""
+    def notify(self) -> None:
+        """Let all waiting tasks check their condition again, in the order in which they began to wait."""
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():

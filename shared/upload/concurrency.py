@@ -1,8 +1,9 @@
-"""How many connections a copy uses: found by what each step gains, and given up when either side asks to be spared."""
+"""How many connections and uploads a copy uses: measured by what more of them gain, fewer after 429 and 503."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.upload.changes import Changes
@@ -13,20 +14,34 @@ if TYPE_CHECKING:
 EPOCH = 0.1
 """Seconds over which throughput is measured before the number of connections may change."""
 
-_STARVED = 0.2
-_FULL_GAIN = 0.7
+_STARVED = 0.2  # share of the readers' time
+_FULL_GAIN = 0.7  # of the throughput that as many more connections could add
 _SOME_GAIN = 0.25
-_HOLD = 0.5
+_HOLD = 0.5  # seconds
 _LONGEST_HOLD = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A time over which throughput is measured: its beginning, and the bytes received and seconds waited by then."""
+
+    began: float
+    received: int
+    waited: float
+
+    def result(self, now: float, received: int, waited: float, readers: int) -> tuple[float, float]:
+        """Return bytes a second, and the share of the readers' time spent waiting for buffers."""
+        took = now - self.began
+        return (received - self.received) / took, (waited - self.waited) / (took * max(1, readers))
 
 
 class Pace:
     """Decides how many connections read from the source.
 
-    It starts with one. While reading is what the copy waits for, four times as many are tried. A step that gains
-    nearly as much as it adds shows a source that limits each connection, so the next step follows at once; a step that
-    gains little is taken back and not tried again for a while, longer each time. While the copy waits for storage or
-    digests, nothing is added. The epoch right after a step is not judged: its new connections are still being made.
+    It starts with one, and tries four times as many while the copy waits for reading. A step that gains nearly as much
+    as it adds shows that the source limits each connection, so the next step follows at once. A step that gains little
+    is taken back and not tried again for a while, longer each time. While the copy waits for storage or digests, none
+    are added. The epoch right after a step is not measured: its connections are still being made.
 
     Parameters
     ----------
@@ -43,16 +58,16 @@ class Pace:
         self.readers = 1
 
     def observe(self, now: float, rate: float, starved: float) -> None:
-        """Take in what one epoch showed.
+        """Use the measurement of one epoch.
 
         Parameters
         ----------
         now
             Seconds on a monotonic clock.
         rate
-            Bytes a second read in this epoch, by the present number of connections.
+            Bytes a second read by the present number of connections.
         starved
-            Share of the connections' time, 0 to 1, spent waiting for a free buffer.
+            Share of their time, 0 to 1, spent waiting for a free buffer.
         """
         if self._settling:
             self._settling = False
@@ -65,13 +80,13 @@ class Pace:
             self._grow(self.readers * 4, rate)
 
     def refused(self, now: float, retry_after: float | None) -> None:
-        """Use half as many connections, and add none for a while: the service asked to be spared."""
+        """Use half as many connections, and add none for a while: the service answered 429 or 503."""
         self.readers = max(1, self.readers // 2)
         self._before = None
         self._quiet_until = max(self._quiet_until, now + max(retry_after or 0.0, self._hold))
 
     def _judge(self, now: float, rate: float, starved: float) -> None:
-        assert self._before is not None  # noqa: S101 - the caller looked
+        assert self._before is not None  # noqa: S101 - checked by the caller
         readers, before = self._before
         self._before = None
         added = self.readers / readers - 1
@@ -94,7 +109,7 @@ class Pace:
 
 
 class Gate:
-    """Lets a number of uploads through at a time; fewer after storage has asked to be spared, then one by one more.
+    """Limits the uploads at a time: half as many after a 429 or 503 of storage, then one by one more.
 
     Parameters
     ----------
@@ -110,12 +125,12 @@ class Gate:
 
     @property
     def allowed(self) -> int:
-        """How many may be inside now."""
+        """How many uploads may run now."""
         return int(self._allowed)
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[None]:
-        """Wait for a place, and hold it."""
+        """Wait until another upload may run, and count it while it does."""
         await self._changes.until(lambda: self._inside < self.allowed)
         self._inside += 1
         try:
@@ -123,7 +138,7 @@ class Gate:
         finally:
             self._inside -= 1
             self._allowed = min(float(self._limit), self._allowed + 1 / (2 * self._allowed))
-            self._changes.tell()
+            self._changes.notify()
 
     def refused(self) -> None:
         """Halve the number: storage answered 429 or 503."""

@@ -1,9 +1,9 @@
-"""Copies a media file into a blob: once, whole, checked, resumable to the block.
+"""Copies a media file into a blob.
 
-A file of one block is one Put Blob. Anything larger is staged block by block and committed once, under If-None-Match,
-with its MD5, its SHA-256 and the document's id. Whatever ends an attempt, the next one finds what is staged and reads
-only the rest; then the blob is committed first, and what was not read in this attempt is read back from it for the
-digests. A blob that is there already is compared and never overwritten.
+A file of one block is one Put Blob. A larger one is staged block by block and committed once, under If-None-Match, with
+its MD5, its SHA-256 and the document's id. After an interruption, the next attempt reads only the blocks that are not
+staged; it commits the blob and then reads the other blocks back from it for the digests. An existing blob is compared
+and never overwritten.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from shared.core.errors import ArchiveConflict, BlocksLost, Handover, Retryable
 from shared.upload.block_blob import AlreadyThere, BlockBlob
 from shared.upload.block_plan import MIB, BlockPlan
 from shared.upload.buffers import Pool
-from shared.upload.concurrency import Gate
+from shared.upload.concurrency import Gate, Pace
 from shared.upload.digests import Digests, Hashing
 from shared.upload.pipeline import Pipeline
+from shared.upload.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from shared.upload.buffers import Share
 
 BUFFER_MIB = 48
-"""What all copies of a process hold in memory together; more only if that is less than two blocks."""
+"""The memory of all copies of a process; more only if that is less than two blocks."""
 
 MAX_SINGLE_MIB = 32
 """The largest file that is sent as one Put Blob, whatever the block size."""
@@ -38,18 +39,9 @@ MAX_SINGLE_MIB = 32
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """A file that is archived.
+    """An archived file: its bytes and hex digests.
 
-    Attributes
-    ----------
-    size
-        Bytes.
-    md5, sha256
-        Hex digests.
-    resumed_bytes
-        Bytes that an earlier attempt, or another worker, had staged.
-    existed
-        Whether the blob was there already, and is this file.
+    `resumed_bytes` were staged by an earlier attempt or another worker; `existed` is set if the blob existed before.
     """
 
     size: int
@@ -60,14 +52,14 @@ class Copied:
 
 
 class Copier:
-    """Copies files. One serves the whole process: its copies share memory and the storage service's patience.
+    """Copies files. There is one in a process: its copies share memory and the limit of uploads.
 
     Parameters
     ----------
     block_mib
-        MiB of a block; a fraction will do.
+        MiB of a block; can be a fraction.
     concurrency
-        The most connections to the source a copy, and the most uploads in all.
+        The most connections of one copy to the source, and the most uploads of all copies.
     """
 
     def __init__(self, *, block_mib: float, concurrency: int) -> None:
@@ -95,7 +87,7 @@ class Copier:
         media
             The file, opened.
         blob
-            Where it goes.
+            The destination.
         document_id
             The service's name for the file; stored with the blob.
         content_type
@@ -103,25 +95,19 @@ class Copier:
         progress
             Called with the bytes staged so far and the file's size, if known: every 2 seconds at most, and at the end.
         deadline
-            When to stop, on the event loop's clock. Blocks that are read by then are still staged, which takes up to
-            5 seconds more.
+            When to stop, on the event loop's clock. Blocks read by then are still staged, for up to 5 seconds.
 
         Raises
         ------
         Handover
             The deadline came first.
         Retryable
-            Source or storage failed for longer than is worth waiting for; what is staged is kept.
+            Source or storage failed several times; what is staged is kept.
         ArchiveConflict
-            Another file is there under this name.
+            Another file is archived under this name.
         """
-        copy = _Copy(
-            media,
-            BlockBlob(blob, document_id=document_id, content_type=content_type, refused=self._gate.refused),
-            document_id,
-            self._hashing,
-            progress,
-        )
+        staging = BlockBlob(blob, document_id=document_id, content_type=content_type, gate=self._gate)
+        copy = _Copy(media, staging, document_id, self._hashing, progress)
         single = min(self._block_size, MAX_SINGLE_MIB * MIB)
         plan = BlockPlan.of(document_id, media.identity, media.size, self._block_size)
         small = media.size is not None and media.size <= single
@@ -129,30 +115,23 @@ class Copier:
         async with self._pool.share(own) as share:
             if small:
                 return await copy.whole(share)
-            return await copy.in_blocks(plan, share, self._gate, self._limit, deadline)
+            return await copy.in_blocks(plan, share, self._limit, deadline)
 
 
+@dataclass(frozen=True, slots=True)
 class _Copy:
-    """One file's way into one blob."""
+    """The copy of one file into one blob."""
 
-    def __init__(
-        self,
-        media: MediaFile,
-        staging: BlockBlob,
-        document_id: str,
-        hashing: Hashing,
-        progress: Callable[[int, int | None], None] | None,
-    ) -> None:
-        self._media = media
-        self._staging = staging
-        self._document_id = document_id
-        self._hashing = hashing
-        self._progress = progress
+    media: MediaFile
+    staging: BlockBlob
+    document_id: str
+    hashing: Hashing
+    progress: Callable[[int, int | None], None] | None
 
     async def whole(self, share: Share) -> Copied:
         """Copy a file that fits into one request."""
-        size = self._media.size or 0
-        reading = self._media.read(0, size)
+        size = self.media.size or 0
+        reading = self.media.read(0, size)
         block = share.begin(0, [size])
         part = block.parts[0]
         try:
@@ -160,71 +139,59 @@ class _Copy:
                 part.grow(count)
         finally:
             reading.close()
-        digests = Digests()
-        await self._hashing.extend(digests, block.pieces())
+        digests = Digests(self.hashing)
+        await digests.extend(block.pieces())
         content = b"".join(block.pieces())
         share.release(block)
         try:
-            await self._staging.put(content, digests)
+            await self.staging.put(content, digests)
         except AlreadyThere:
             return await self._compare(size, digests)
-        if self._progress is not None:
-            self._progress(size, size)
+        if self.progress is not None:
+            self.progress(size, size)
         return _copied(size, digests)
 
-    async def in_blocks(self, plan: BlockPlan, share: Share, gate: Gate, limit: int, deadline: float | None) -> Copied:
-        """Copy a file block by block, going on from what is staged."""
+    async def in_blocks(self, plan: BlockPlan, share: Share, limit: int, deadline: float | None) -> Copied:
+        """Copy the blocks of a file that are not staged yet, and commit."""
         try:
-            staged = plan.recognise(await self._staging.look())
+            staged = plan.recognise(await self.staging.look())
         except AlreadyThere:
-            existing = await self._staging.existing()
+            existing = await self.staging.existing()
             if existing.document_id is not None or plan.size not in {None, existing.size}:
                 return await self._accept(existing, plan.size, None)
-            # Somebody else's blob, perhaps with the same bytes: only reading the file can tell.
+            # Not a blob of this app, but perhaps with the same bytes: the file has to be read to compare.
             staged = {}
-        digests = Digests()
-        pipeline = Pipeline(
-            self._media,
-            self._staging,
-            plan,
-            staged,
-            share=share,
-            gate=gate,
-            limit=limit,
-            digests=digests,
-            hashing=self._hashing,
-            progress=self._progress,
-        )
+        digests = Digests(self.hashing)
+        progress = Progress(plan, staged, skip=self.media.ranges, report=self.progress)
+        pace = Pace(limit if self.media.ranges else 1)
+        pipeline = Pipeline(self.media, self.staging, share=share, pace=pace, digests=digests, progress=progress)
         if not await pipeline.run(deadline):
-            raise Handover(pipeline.staged_bytes, self._media.size)
-        size = self._media.size
-        names = [pipeline.names[index] for index in range(len(pipeline.names))]
-        if size is None or pipeline.staged_bytes != size:
-            raise Retryable(f"{pipeline.staged_bytes} bytes are staged of a file of {size}")
+            raise Handover(progress.staged_bytes, self.media.size)
+        size = self.media.size
+        names = [progress.names[index] for index in range(len(progress.names))]
+        if size is None or progress.staged_bytes != size:
+            raise Retryable(f"{progress.staged_bytes} bytes are staged of a file of {size}")
         complete = digests.position == size
         try:
-            etag = await self._staging.commit(names, digests if complete else None)
-        except AlreadyThere:
-            return await self._compare(size, digests if complete else None)
-        except BlocksLost:
-            # Most likely another worker has committed them; if not, the next attempt stages them again.
+            etag = await self.staging.commit(names, digests if complete else None)
+        except (AlreadyThere, BlocksLost):
+            # Lost blocks were probably committed by another worker; if not, the next attempt stages them again.
             return await self._compare(size, digests if complete else None)
         if not complete:
             await self._complete(digests, size, etag)
-        return _copied(size, digests, resumed_bytes=pipeline.resumed_bytes)
+        return _copied(size, digests, resumed_bytes=progress.resumed_bytes)
 
     async def _compare(self, size: int, digests: Digests | None) -> Copied:
-        return await self._accept(await self._staging.existing(), size, digests)
+        return await self._accept(await self.staging.existing(), size, digests)
 
     async def _accept(self, existing: Existing, size: int | None, digests: Digests | None) -> Copied:
-        """Take a committed blob for this file, or report it as another one.
+        """Accept a committed blob as this file, or raise `ArchiveConflict`.
 
-        Its size must fit, and either its digests those of what was read just now, or, where nothing was read, its
-        document.
+        Its size must be the file's, and its digests those of the bytes read or, where none were read, its document.
         """
         if size is not None and existing.size != size:
             raise self._conflict(f"has {existing.size} bytes, the file {size}")
-        if existing.document_id is not None and not self._staging.is_mine(existing):
+        if existing.document_id is not None and not self.staging.is_mine(existing):
             raise self._conflict("was copied from another document")
         if digests is not None:
             for name, stored, own in (("MD5", existing.md5, digests.md5), ("SHA-256", existing.sha256, digests.sha256)):
@@ -232,19 +199,19 @@ class _Copy:
                     raise self._conflict(f"has another {name}")
         if existing.md5 and existing.sha256:
             return Copied(existing.size, existing.md5, existing.sha256, resumed_bytes=0, existed=True)
-        stored_digests = Digests()
+        stored_digests = Digests(self.hashing)
         await self._complete(stored_digests, existing.size, existing.etag, existing.content_type)
         if digests is not None and stored_digests.sha256 != digests.sha256:
             raise self._conflict("has other bytes")
         return _copied(existing.size, stored_digests, existed=True)
 
     async def _complete(self, digests: Digests, size: int, etag: str, content_type: str | None = None) -> None:
-        """Bring digests to the end of the committed blob, and store them with it."""
-        await self._staging.read_back(digests, self._hashing, size, 4 * MIB, etag)
-        await self._staging.describe(digests, etag, content_type)
+        """Compute the rest of the digests from the committed blob, and store them with it."""
+        await self.staging.read_back(digests, size, 4 * MIB, etag)
+        await self.staging.describe(digests, etag, content_type)
 
     def _conflict(self, how: str) -> ArchiveConflict:
-        return ArchiveConflict(f"the blob that document {self._document_id} belongs in is there and {how}; it was kept")
+        return ArchiveConflict(f"the blob of document {self.document_id} exists and {how}; it was kept")
 
 
 def _copied(size: int, digests: Digests, *, resumed_bytes: int = 0, existed: bool = False) -> Copied:

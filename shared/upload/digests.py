@@ -1,4 +1,4 @@
-"""MD5 and SHA-256 of a file and its blocks, computed in threads while the bytes pass by."""
+"""MD5 and SHA-256 of a file and its blocks, computed in threads during the copy."""
 
 from __future__ import annotations
 
@@ -15,47 +15,40 @@ if TYPE_CHECKING:
 
     from shared.upload.buffers import Block
 
-
 _NICENESS = 5
 
 
 class Hashing:
-    """The threads that digest; hashlib lets go of the interpreter's lock, so they take cores of their own.
+    """The threads that compute digests; hashlib releases the interpreter's lock, so they run on other cores.
 
-    There is one fewer than the machine has cores, and at least one, and they yield to others: when the event loop,
-    which keeps the network busy, has to wait for its turn, the whole is slower.
+    There is one thread fewer than cores, at least one, with a lower priority than the event loop, whose delay would
+    slow the whole copy.
     """
 
     def __init__(self) -> None:
         threads = max(1, (os.process_cpu_count() or 1) - 1)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="digest", initializer=_yield_to_others)
+        self.threads = ThreadPoolExecutor(threads, thread_name_prefix="digest", initializer=_yield_to_others)
 
     async def md5(self, block: Block) -> bytes:
-        """Return a block's own MD5, which the storage service compares with what it received."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _md5, block)
-
-    async def extend(self, digests: Digests, pieces: Iterable[bytes | memoryview]) -> None:
-        """Add the next pieces of a file to its digests."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, digests.add, pieces)
+        """Return a block's own MD5, which the storage service checks."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, _md5, block)
 
 
 class Digests:
-    """The digests of a file whose bytes are added in order.
+    """The digests of a file whose bytes are added in order; `position` is the number of bytes added."""
 
-    Attributes
-    ----------
-    position
-        Bytes added so far.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, hashing: Hashing) -> None:
+        self.hashing = hashing
         self.position = 0
-        # MD5 is what Blob Storage keeps and checks; it is no protection against anybody.
+        # Blob Storage stores and checks the MD5; it is used for nothing else.
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha256 = hashlib.sha256()
 
-    def add(self, pieces: Iterable[bytes | memoryview]) -> None:
+    async def extend(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Add the file's next bytes."""
+        await asyncio.get_running_loop().run_in_executor(self.hashing.threads, self._add, pieces)
+
+    def _add(self, pieces: Iterable[bytes | memoryview]) -> None:
         for piece in pieces:
             self._md5.update(piece)
             self._sha256.update(piece)
@@ -73,7 +66,7 @@ class Digests:
 
 
 def _yield_to_others() -> None:
-    if sys.platform == "linux":  # elsewhere threads have no niceness of their own
+    if sys.platform == "linux":  # elsewhere threads have no niceness
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 

@@ -1,42 +1,35 @@
-"""One copy under way: connections that read blocks, uploads that stage them, and digests that follow in order.
+"""One copy: tasks that read blocks, tasks that stage them, and digests that follow in order.
 
-A reader takes the next part of a block that nobody has taken, and fills it; who fills a block's last part hands the
-block on, and nobody waits for the upload. With one connection the request runs on through the file. With several, each
-request is for one part, and the next one is sent while the last bytes of this one are still to come, so that latency
-costs no throughput; parts are smaller than blocks, so that few blocks are under way at a time, and smaller still
-towards the end, so that all connections are busy to the last. How many readers there are is for `Pace` to say, how many
-uploads for `Gate`; what both can hold in memory is bounded by the copy's `Share`.
+A reader takes the next part of a block and fills it. The reader that fills a block's last part starts the block's
+upload and does not wait for it. With one connection, one request is for the rest of the file. With several, each
+request is for one part, and the next one is sent before this one ends, to hide the latency. Parts are smaller than
+blocks, so that few blocks are in memory at a time, and smaller near the end, so that all connections work until then.
+`Pace` limits the readers, `Gate` the uploads, and the copy's `Share` the memory of both.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.upload.concurrency import EPOCH, Pace
+from shared.upload.concurrency import EPOCH, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from shared.download.media_file import MediaFile, RangeReader
     from shared.upload.block_blob import BlockBlob
-    from shared.upload.block_plan import BlockPlan
     from shared.upload.buffers import Block, Part, Share
-    from shared.upload.concurrency import Gate
-    from shared.upload.digests import Digests, Hashing
-
-PROGRESS_SECONDS = 2.0
-"""How often progress is told at most."""
+    from shared.upload.concurrency import Pace
+    from shared.upload.digests import Digests
+    from shared.upload.progress import Progress
 
 GRACE_SECONDS = 5.0
-"""How long uploads under way may take to finish after the deadline."""
+"""How long started uploads may take after the deadline."""
 
 PART_SLABS = 4
-"""The most that one of several connections is asked for at a time."""
+"""The longest request of one of several connections, in slabs."""
 
-_WORTH_HIDING = 0.005
+_WORTH_HIDING = 0.005  # seconds of latency
 
 
 class Pipeline:
@@ -45,50 +38,28 @@ class Pipeline:
     Parameters
     ----------
     media, staging
-        From where, to where.
-    plan
-        How the file is cut.
-    staged
-        Names of the blocks that are staged already, by index. Where the source cannot serve parts they are read all
-        the same, but not sent again.
-    share, gate
-        Memory and uploads, both shared with the process's other copies.
-    limit
-        The most connections to the source.
+        The source and the destination.
+    share
+        The copy's part of the process's memory.
+    pace
+        How many connections read.
     digests
-        Follow the blocks from the file's start, up to the first block that is not read.
-    hashing
-        Computes them.
+        Are computed from the file's start up to the first block that is not read.
     progress
-        Told of the bytes staged, and the file's size where it is known.
+        The plan, and what is staged.
     """
 
     def __init__(
-        self,
-        media: MediaFile,
-        staging: BlockBlob,
-        plan: BlockPlan,
-        staged: Mapping[int, str],
-        *,
-        share: Share,
-        gate: Gate,
-        limit: int,
-        digests: Digests,
-        hashing: Hashing,
-        progress: Callable[[int, int | None], None] | None,
+        self, media: MediaFile, staging: BlockBlob, *, share: Share, pace: Pace, digests: Digests, progress: Progress
     ) -> None:
         self._media = media
         self._staging = staging
-        self._plan = plan
-        self._staged = staged
         self._share = share
-        self._gate = gate
+        self._pace = pace
         self._digests = digests
-        self._hashing = hashing
         self._progress = progress
-        self._pace = Pace(limit if media.ranges else 1)
-        self._skips = set(staged) if media.ranges else set()
-        self._digested = min(self._skips, default=None)
+        self._plan = progress.plan
+        self._digested = min(progress.skips, default=None)
         self._next = 0
         self._parts: deque[Part] = deque()
         self._ended = False
@@ -98,10 +69,6 @@ class Pipeline:
         self._full: dict[int, Block] = {}
         self._due = 0
         self._all_read = False
-        self._told = 0.0
-        self.names: dict[int, str] = {index: staged[index] for index in self._skips}
-        self.staged_bytes = sum(plan.length(index) for index in self._skips)
-        self.resumed_bytes = self.staged_bytes
 
     async def run(self, deadline: float | None) -> bool:
         """Copy until all blocks are staged, or the deadline (on the loop's clock) is near; return whether all are.
@@ -109,7 +76,7 @@ class Pipeline:
         Raises
         ------
         CopyError
-            The first that a reader or an upload could not get over.
+            The first error that ended a reader or an upload.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -120,12 +87,12 @@ class Pipeline:
                     await self._wind_up()
         except BaseExceptionGroup as failures:
             raise _first(failures) from None
-        self._tell(final=True)
+        self._progress.report(self._media.size, final=True)
         return finished
 
     async def _supervise(self, group: asyncio.TaskGroup, deadline: float | None) -> bool:
         loop = asyncio.get_running_loop()
-        window: _Window | None = None
+        window: Window | None = None
         settled = loop.time() + self._media.latency
         while True:
             while not self._is_taken() and len(self._readers) < self._pace.readers:
@@ -143,21 +110,21 @@ class Pipeline:
             if deadline is not None and now >= deadline:
                 return False
             if window is None and now >= settled:
-                window = _Window(now, self._media.arrived, self._share.waited(now))
+                window = Window(now, self._media.arrived, self._share.waited(now))
             until = settled if window is None else window.began + EPOCH
             pause = until - now if deadline is None else min(until, deadline) - now
             await asyncio.wait(self._readers, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             now = loop.time()
             if window is not None and now - window.began >= EPOCH:
-                rate, starved = window.shows(now, self._media.arrived, self._share.waited(now), len(self._readers))
+                rate, starved = window.result(now, self._media.arrived, self._share.waited(now), len(self._readers))
                 readers = self._pace.readers
                 self._pace.observe(now, rate, starved)
                 window = None
-                # What new connections gain shows only once they have their first bytes.
+                # The gain of new connections can be measured only after their first bytes.
                 settled = now if self._pace.readers <= readers else now + 1.5 * self._media.latency
 
     async def _wind_up(self) -> None:
-        """Stop reading; let uploads finish that are under way."""
+        """Stop reading, and wait for started uploads."""
         for task in self._readers:
             task.cancel()
         if self._uploads:
@@ -188,7 +155,7 @@ class Pipeline:
                 ahead.close()
 
     def _continue(self, reading: RangeReader | None, part: Part) -> RangeReader:
-        """Read on with the open request where it comes to this part; ask anew where it does not."""
+        """Continue with the open request if it includes this part; else send a new one."""
         start = part.block.index * self._plan.block_size + part.offset
         if reading is not None:
             if reading.position == start and reading.goes_beyond(start):
@@ -202,11 +169,11 @@ class Pipeline:
         index = part.block.index
         if self._pace.readers > 1:
             return index * self._plan.block_size + part.offset + part.size
-        first_skip = min((skip for skip in self._skips if skip > index), default=self._plan.count or 0)
+        first_skip = min((skip for skip in self._progress.skips if skip > index), default=self._plan.count or 0)
         return min(self._plan.size, first_skip * self._plan.block_size)
 
     async def _fill(self, part: Part, reading: RangeReader) -> _Ahead | None:
-        """Read a part; return the next one's request, if it was worth sending before this one ended."""
+        """Read a part; return the next one's request, if it was sent before this one ended."""
         loop = asyncio.get_running_loop()
         ahead: _Ahead | None = None
         began: float | None = None
@@ -217,7 +184,7 @@ class Pipeline:
                     began, first = loop.time(), part.length
                 elif ahead is None and self._hides_latency():
                     rate = (part.length - first) / max(loop.time() - began, 1e-6)
-                    # The next chance to look is a slab from now: the nearer of the two to the right moment.
+                    # This is checked once a slab: half a slab more is the nearest to the right moment.
                     if part.size - part.length <= rate * self._media.latency + self._share.slab_bytes / 2:
                         ahead = self._send_ahead()
         except BaseException:
@@ -237,9 +204,9 @@ class Pipeline:
         self._ended = self._ended or (self._plan.size is None and not part.is_full)
         part.block.to_fill -= 1
         if not part.block.to_fill:
-            self._hand_on(part.block, group)
+            self._stage_and_digest(part.block, group)
 
-    def _hand_on(self, block: Block, group: asyncio.TaskGroup) -> None:
+    def _stage_and_digest(self, block: Block, group: asyncio.TaskGroup) -> None:
         if not block.length:
             self._share.end(block, 1)
             self._share.release(block)
@@ -247,7 +214,7 @@ class Pipeline:
         digested = self._digested is None or block.index < self._digested
         self._due += digested
         self._share.end(block, 2 if digested else 1)
-        # The upload first: its MD5 is computed before the file's digests, so that storage has work early.
+        # The upload first: its MD5 is computed before the file's digests, so that its transfer starts early.
         task = group.create_task(self._upload(block))
         self._uploads.add(task)
         task.add_done_callback(self._uploads.discard)
@@ -256,17 +223,13 @@ class Pipeline:
             self._to_digest.put_nowait(None)
 
     async def _upload(self, block: Block) -> None:
-        md5 = await self._hashing.md5(block)
+        md5 = await self._digests.hashing.md5(block)
         name = self._plan.name(block.index, md5)
-        if self._staged.get(block.index) == name:
-            self.resumed_bytes += block.length
-        else:
-            async with self._gate.enter():
-                await self._staging.stage(block, name, md5)
-        self.names[block.index] = name
-        self.staged_bytes += block.length
+        if not self._progress.was_staged(block.index, name):
+            await self._staging.stage(block, name, md5)
+        self._progress.add(block.index, name, block.length)
         self._share.release(block)
-        self._tell()
+        self._progress.report(self._media.size)
 
     async def _digest(self) -> None:
         """Digest blocks in order; ends when all that were read are digested."""
@@ -274,16 +237,17 @@ class Pipeline:
         while True:
             await self._to_digest.get()
             while (block := self._full.pop(index, None)) is not None:
-                await self._hashing.extend(self._digests, block.pieces())
+                await self._digests.extend(block.pieces())
                 self._share.release(block)
                 index += 1
             if self._all_read and index == self._due:
                 return
 
     def _take(self) -> Part | None:
-        """Return the next part that nobody has taken."""
+        """Return the next part that has no reader yet."""
         if not self._parts:
-            self._pass_over_staged()
+            while self._next in self._progress.skips:
+                self._next += 1
             if self._is_taken():
                 return None
             self._parts.extend(self._share.begin(self._next, self._cut(self._next)).parts)
@@ -292,58 +256,25 @@ class Pipeline:
 
     def _cut(self, index: int) -> list[int]:
         """Return the sizes of a block's parts."""
-        length, size, readers, slab = (
-            self._plan.length(index),
-            self._plan.size,
-            self._pace.readers,
-            self._share.slab_bytes,
-        )
+        length, size, readers = self._plan.length(index), self._plan.size, self._pace.readers
         if size is None or readers == 1:
             return [length]
+        slab = self._share.slab_bytes
         fair = (size - index * self._plan.block_size) // (2 * readers * slab)
         part = min(max(1, fair), PART_SLABS) * slab
         return [min(part, length - offset) for offset in range(0, length, part)]
 
-    def _pass_over_staged(self) -> None:
-        while self._next in self._skips:
-            self._next += 1
-
     def _is_taken(self) -> bool:
-        """Whether every part of every block was given to a reader."""
-        if self._parts:
-            return False
-        if self._plan.count is None:
-            return self._ended
-        return self._next >= self._plan.count
+        """Whether every part of every block has a reader."""
+        count = self._plan.count
+        return not self._parts and (self._ended if count is None else self._next >= count)
 
     def _refused(self, retry_after: float | None) -> None:
         self._pace.refused(asyncio.get_running_loop().time(), retry_after)
 
-    def _tell(self, *, final: bool = False) -> None:
-        if self._progress is None:
-            return
-        now = asyncio.get_running_loop().time()
-        if final or now - self._told >= PROGRESS_SECONDS:
-            self._told = now
-            self._progress(self.staged_bytes, self._media.size)
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """A stretch of time over which throughput is measured."""
-
-    began: float
-    received: int
-    waited: float
-
-    def shows(self, now: float, received: int, waited: float, readers: int) -> tuple[float, float]:
-        """Bytes a second, and the share of the readers' time spent waiting for buffers."""
-        took = now - self.began
-        return (received - self.received) / took, (waited - self.waited) / (took * max(1, readers))
-
 
 class _Ahead:
-    """A request sent before its block's turn."""
+    """A request that is sent before the one in front of it ends."""
 
     def __init__(self, part: Part, reading: RangeReader) -> None:
         self.part = part
@@ -361,7 +292,7 @@ class _Ahead:
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first failure; what else was cancelled because of it does not matter."""
+    """Return the first failure; the others follow from it."""
     for failure in failures.exceptions:
         return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure
     return failures

@@ -37,7 +37,7 @@ def soak(
     console.print(_table(tally, chosen))
     for recording, differences in tally.differences.items():
         console.print(f"{recording}: {'; '.join(differences)}", style="red", soft_wrap=True)
-    raise typer.Exit(1 if tally.differences or tally.strangers else 0)
+    raise typer.Exit(1 if tally.differences or tally.unknown else 0)
 
 
 async def _rounds(seed: int, seconds: float, console: Console) -> Tally:
@@ -48,7 +48,7 @@ async def _rounds(seed: int, seconds: float, console: Console) -> Tally:
     end = time.monotonic() + seconds
     async with arena(folder, clock_rate=60, DELETE_SOURCE_AFTER_ARCHIVE="true") as stack:
         chaos = Chaos(stack, (stack.stack.host, await stack.stack.add_host()))
-        while time.monotonic() < end and not (total.differences or total.strangers):
+        while time.monotonic() < end and not (total.differences or total.unknown):
             plan = Plan.of(seeds.randrange(2**32), recordings=RECORDINGS_A_ROUND, kills=KILLS_A_ROUND)
             tally = await chaos.run(plan, PATIENCE)
             total.add(tally)
@@ -79,7 +79,7 @@ def _table(tally: Tally, seed: int) -> Table:
     for kind, number in sorted(tally.faults.items()):
         table.add_row(kind, str(number))
     table.add_section()
-    table.add_row("in the archive, and nobody's", str(tally.strangers))
+    table.add_row("in the archive, of no recording", str(tally.unknown))
     table.add_row("lost or different", str(len(tally.differences)))
     return table
 

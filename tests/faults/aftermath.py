@@ -34,7 +34,7 @@ class Aftermath:
         Parameters
         ----------
         arena
-            Knows what was heard, and what the service has.
+            Knows which events were received, and what the service has.
         inventory
             The archive.
         truth
@@ -45,7 +45,7 @@ class Aftermath:
         prefix = inventory.prefix_of(truth)
         manifest = inventory.manifests.get(prefix or "", {"chunks": []})
         archived = {chunk["documentId"]: chunk for chunk in manifest["chunks"] if chunk["archivedAt"]}
-        unfinished, wrong = _heard(arena, prefix, truth)
+        unfinished, wrong = _announced(arena, prefix, truth)
         for chunk in truth["chunks"]:
             index, document = chunk["index"], chunk["documentId"]
             gone = arena.is_gone(document)
@@ -56,7 +56,7 @@ class Aftermath:
                 if not all(arena.was_read_back(blob, arena.deleted[document]) for blob in files):
                     wrong.append(f"the service's copy of chunk {index} was deleted before the archive's was read back")
             if gone and not deletes:
-                wrong.append(f"the service's copy of chunk {index} is gone, and nobody wanted that")
+                wrong.append(f"the service's copy of chunk {index} was deleted, but should not have been")
             if deletes and not gone:
                 unfinished.append(f"the service still has chunk {index}")
             elif deletes and "sourceDeletedAt" not in archived.get(document, {}):
@@ -64,8 +64,8 @@ class Aftermath:
         return cls(tuple(unfinished), tuple(wrong))
 
 
-def heard_of(arena: Arena) -> dict[str, list[dict[str, Any]]]:
-    """Return what was heard of archived recordings, repetitions too, by their prefix."""
+def announcements(arena: Arena) -> dict[str, list[dict[str, Any]]]:
+    """Return the received announcements of archived recordings, repetitions too, by their prefix."""
     found: dict[str, list[dict[str, Any]]] = {}
     for event in arena.listener.deliveries:
         if event["type"] == ARCHIVED:
@@ -73,8 +73,8 @@ def heard_of(arena: Arena) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _heard(arena: Arena, prefix: str | None, truth: dict[str, Any]) -> tuple[list[str], list[str]]:
-    events = heard_of(arena).get(prefix or "", [])
+def _announced(arena: Arena, prefix: str | None, truth: dict[str, Any]) -> tuple[list[str], list[str]]:
+    events = announcements(arena).get(prefix or "", [])
     if not events:
         return ["it was not announced as archived"], []
     wrong = []

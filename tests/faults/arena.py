@@ -112,7 +112,7 @@ class Arena:
         self.topic_faults.clear()
 
     async def recording(self, **wanted: Any) -> dict[str, Any]:
-        """A finished recording, announced to nobody; returns the truth about it."""
+        """Make a finished recording without an event; return the truth about it."""
         body = {"durationSeconds": 2, "contentType": "audio", "format": "mp3", "announce": False, **wanted}
         async with self.control.post("recordings", json=body) as answer:
             truth: dict[str, Any] = await answer.json()

@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     UNFINISHED = "unfinished"
     WAITING = "waiting"
     REFUSED = "refused"
-    TOLD = "told"
+    REPORTED = "reported"
 
 
 MEANINGS = {
@@ -26,9 +26,9 @@ MEANINGS = {
     "tries are counted with the recording, and once the fault is gone it is done by itself",
     Outcome.WAITING: "it is on the operator's list as announced and not archived, tries go on, "
     "and once the fault is gone it is archived by itself",
-    Outcome.REFUSED: "it is on the operator's list with the reason, as something that no further try will mend; "
+    Outcome.REFUSED: "it is on the operator's list with the reason, as something that no retry fixes; "
     "the service's copy is left alone",
-    Outcome.TOLD: "whoever asked is told, in the answer or in the recording's state; no recording was made",
+    Outcome.REPORTED: "the caller gets the error, in the answer or in the recording's state; there is no recording",
 }
 
 

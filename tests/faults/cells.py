@@ -75,7 +75,7 @@ def _source_cells() -> Iterator[Cell]:
         order = {"kind": "wrong-total", "delta": delta, "target": "content"}
         common = {"family": Family.SOURCE, "stage": Stage.MEDIA, "wanted": {"sizeBytes": BLOCKS}}
         yield Cell(fault=f"total in Content-Range too {word}", order={**order, **_ONCE}, **common)
-    # A service that always says too small a size has a smaller file, as far as anybody can tell: no cell.
+    # A service that always says too small a size has a smaller file, and no client can see the difference: no cell.
     order = {"kind": "wrong-total", "delta": 50, "target": "content", **_EVER}
     yield Cell(fault="total in Content-Range too large, for ever", order=order, outcome=Outcome.WAITING, **common)
 
@@ -176,7 +176,7 @@ def _following_cells() -> Iterator[Cell]:
     delete: dict[str, Any] = {"family": Family.FOLLOWING, "stage": Stage.DELETE, "wanted": {"sizeBytes": SMALL}}
     order = {"kind": "latency", "latencySeconds": 600, "target": "delete"}
     yield Cell(fault="no answer until it is cut", order={**order, **_ONCE}, **delete)
-    # Who says that it has no such file has deleted it, as far as anybody can tell.
+    # An answer that there is no such file cannot be distinguished from a deletion.
     yield Cell(fault="404", order={"kind": "404", "target": "delete", **_ONCE}, deletes=False, **delete)
     order = {"kind": "redirect", "target": "delete"}
     yield Cell(fault="redirect to another trusted origin", order={**order, **_ONCE}, **delete)
@@ -204,14 +204,14 @@ def _control_cells() -> Iterator[Cell]:
         stage=Stage.START,
         fault="accepted, and fails a second later",
         order={"kind": "start-failed", "target": "start"},
-        outcome=Outcome.TOLD,
+        outcome=Outcome.REPORTED,
     )
     yield Cell(
         family=Family.CONTROL,
         stage=Stage.START,
         fault="401",
         order={"kind": "401", "target": "start"},
-        outcome=Outcome.TOLD,
+        outcome=Outcome.REPORTED,
     )
 
 

@@ -17,7 +17,7 @@ from local.acs.faults import FaultKind, FaultOrder
 from local.eventgrid.errors import EventGridError
 from local.eventgrid.faults import FaultOrder as TopicFaultOrder
 from shared.core.blob_names import safe_name
-from tests.faults.aftermath import ARCHIVED, Aftermath, heard_of
+from tests.faults.aftermath import ARCHIVED, Aftermath, announcements
 from tests.faults.cell import SPOTS
 from tests.faults.inspection import Inventory, all_differences, complete_count
 from tests.faults.storage_proxy import Operation, StorageFault
@@ -49,8 +49,8 @@ class Tally:
         Recordings that were announced as archived, and announcements that were repeated.
     deleted
         Chunks that the service has deleted, each after it was archived.
-    strangers
-        Manifests of recordings that nobody made.
+    unknown
+        Manifests of recordings that were not made.
     differences
         By recordingId; empty when nothing is lost.
     """
@@ -65,7 +65,7 @@ class Tally:
     announced: int = 0
     announced_again: int = 0
     deleted: int = 0
-    strangers: int = 0
+    unknown: int = 0
     seconds: float = 0.0
     faults: Counter[str] = field(default_factory=Counter)
     differences: dict[str, list[str]] = field(default_factory=dict)
@@ -112,13 +112,13 @@ class Chaos:
             await asyncio.gather(sweeping, *self._restarts, return_exceptions=True)
         faults = Counter[str]()
         for fault in arena.stack.acs.faults.all():
-            faults[f"service {_told(fault.order)}"] += fault.hits
+            faults[f"service {_fault_name(fault.order)}"] += fault.hits
         for topic_fault in arena.topic_faults.all():
             faults[f"topic {topic_fault.order.status or topic_fault.order.kind}"] += topic_fault.hits
         faults += arena.proxy.hits
         arena.clear_faults()
         inventory = await Inventory.of(arena.container)
-        heard = heard_of(arena)
+        heard = announcements(arena)
         mine = [
             events for prefix, events in heard.items() if prefix in {inventory.prefix_of(truth) for truth in truths}
         ]
@@ -136,7 +136,7 @@ class Chaos:
             announced=len(mine),
             announced_again=sum(len(events) - 1 for events in mine),
             deleted=sum(arena.is_gone(chunk["documentId"]) for truth in truths for chunk in truth["chunks"]),
-            strangers=len(inventory.manifests) - self._made,
+            unknown=len(inventory.manifests) - self._made,
             differences=await self._differences(plan, truths, inventory),
         )
 
@@ -229,7 +229,7 @@ class Chaos:
                     await asyncio.sleep(1)
 
 
-def _told(order: FaultOrder) -> str:
+def _fault_name(order: FaultOrder) -> str:
     match order.kind:
         case FaultKind.STATUS:
             return str(order.status)
@@ -247,7 +247,7 @@ def _there_already(arena: Arena) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Log:
-    """What the hosts' logs tell."""
+    """What the hosts' logs contain."""
 
     retries: int
     suppressed: int

@@ -104,7 +104,7 @@ async def all_differences(inventory: Inventory, truths: list[dict[str, Any]]) ->
 
 
 async def complete_count(container: ContainerClient) -> int:
-    """Return how many manifests say that they are complete: a listing tells, so it can be asked often."""
+    """Return how many manifests say that they are complete: a listing shows it, so this is cheap."""
     blobs = container.list_blobs(include=["metadata"])
     return sum(
         [blob.name.endswith(MANIFEST) and (blob.metadata or {}).get("status") == "complete" async for blob in blobs]

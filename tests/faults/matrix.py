@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 PATIENCE = 150.0
-"""Seconds in which what mends itself has to be archived."""
+"""Seconds in which what recovers automatically has to be archived."""
 
 AFTERWARDS = 60.0
 """Seconds in which what waits has to be archived once its fault is gone."""
@@ -71,7 +71,7 @@ class _Trial:
     truth: dict[str, Any]
     count: Callable[[], int] = lambda: 0
     restarted: asyncio.Event = field(default_factory=asyncio.Event)
-    told: bool = False
+    reported: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -158,7 +158,7 @@ class _Matrix:
         trial.restarted.set()
 
     async def _struck(self, trial: _Trial) -> None:
-        """Wait until the host was killed, is back, and was told again what it had been told when it was killed.
+        """Wait until the host was killed, is back, and has the orders again that it had when it was killed.
 
         Kills in quick succession would only test Event Grid's patience.
         """
@@ -193,13 +193,13 @@ class _Matrix:
                 trial.count = _hits(fault)
             status, said = await self._step(step, trial.truth["recordingId"], body)
             # Where the answer to stop is lost on a connection that was in use before, aiohttp asks again by itself, and
-            # we are told that the recording has ended: it was stopped, and must be archived.
+            # the answer is that the recording has ended: it was stopped, and must be archived.
             if status >= 400 and (step, status) != ("stop", HTTPStatus.CONFLICT):
-                trial.told = "type" in said and cell.outcome is Outcome.TOLD
+                trial.reported = "type" in said and cell.outcome is Outcome.REPORTED
                 trial.notes.append(f"{step} was answered {status}: {said.get('detail')}")
                 return trial
             trial.truth["recordingId"] = said.get("recordingId") or trial.truth["recordingId"]
-            if cell.outcome is Outcome.TOLD:
+            if cell.outcome is Outcome.REPORTED:
                 return await self._failed(trial)
             await self._arena.stack.clock.sleep(2)
         trial.truth = await self._truth(trial.truth["recordingId"])
@@ -221,9 +221,9 @@ class _Matrix:
     async def _failed(self, trial: _Trial) -> _Trial:
         """Wait until the app says that a recording has failed."""
         end = time.monotonic() + 15
-        while time.monotonic() < end and not trial.told:
+        while time.monotonic() < end and not trial.reported:
             _, said = await self._step("get", trial.truth["recordingId"], {})
-            trial.told = said.get("state") == "failed"
+            trial.reported = said.get("state") == "failed"
             await asyncio.sleep(0.1)
         trial.notes.append(f"the app says that it is {said.get('state')}")
         return trial
@@ -244,7 +244,7 @@ class _Matrix:
         end = time.monotonic() + patience
         while time.monotonic() < end:
             # Looking through the archive is dear, so it comes last.
-            if all((trial.count() or trial.told) and self._may_be_settled(trial) for trial in trials):
+            if all((trial.count() or trial.reported) and self._may_be_settled(trial) for trial in trials):
                 inventory = await Inventory.of(self._arena.container)
                 if all([await self._is_settled(trial, inventory) for trial in trials]):
                     return
@@ -307,8 +307,8 @@ class _Matrix:
 
     async def _verdict(self, trial: _Trial, inventory: Inventory, kinds: set[str], notes: list[str]) -> Outcome | None:
         """Say what has come of a trial so far, whatever was expected; `kinds` are those of the findings about it."""
-        if trial.told:
-            return Outcome.TOLD
+        if trial.reported:
+            return Outcome.REPORTED
         aftermath = self._aftermath(trial, inventory)
         wrong = list(aftermath.wrong)
         if inventory.is_complete(trial.truth):
@@ -327,7 +327,7 @@ class _Matrix:
         self, trial: _Trial, aftermath: Aftermath, kinds: set[str], notes: list[str]
     ) -> Outcome | None:
         if not aftermath.unfinished:
-            # Nothing is left over of what has mended itself, not even a finding.
+            # Of what has recovered automatically nothing is left over, not even an incident.
             return None if notes else Outcome.ARCHIVED
         notes += aftermath.unfinished
         if "chunk" in kinds:
@@ -335,7 +335,7 @@ class _Matrix:
         return Outcome.UNFINISHED if await self._tries(trial) else None
 
     async def _relieve(self, waiting: list[_Trial]) -> Inventory:
-        """Take the faults back, and return the archive when what waited is done, with nobody's help but the sweep's."""
+        """Take the faults back, and return the archive when what waited is done, with the help of the sweep only."""
         self._arena.clear_faults()
         await self._arena.sweep_in(timedelta(minutes=40))
         end = time.monotonic() + AFTERWARDS

@@ -16,7 +16,7 @@ END = "<!-- fault matrix: end -->"
 LOST = "**lost**"
 
 PROPERTY = "fault cell"
-"""Name of the property in which a test tells what came of its cell."""
+"""Name of the property in which a test stores the result of its cell."""
 
 
 def expected() -> dict[str, str]:
@@ -47,7 +47,7 @@ def tables(outcomes: Mapping[str, str]) -> str:
 
 
 def found(properties: Iterable[tuple[str, object]]) -> dict[str, str]:
-    """Return what came of each cell, by its key, as tests' properties tell it."""
+    """Return what came of each cell, by its key, from the tests' properties."""
     return dict(str(value).split("\t") for name, value in properties if name == PROPERTY)
 
 

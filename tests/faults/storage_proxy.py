@@ -1,4 +1,4 @@
-"""Stands between the app and Azurite, and fails the requests it is told to: before they are carried out, or after.
+"""Stands between the app and Azurite, and fails the requests that were ordered: before they are carried out, or after.
 
 A request that was carried out and whose answer is lost is the nasty one: whoever sent it does not know, and asks again.
 The signature of a request covers neither host nor port, so requests pass on as they are.

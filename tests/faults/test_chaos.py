@@ -24,7 +24,7 @@ async def test_two_hundred_recordings_survive_kills_faults_and_threefold_deliver
         hosts = (running.stack.host, await running.stack.add_host())
         tally = await Chaos(running, hosts).run(Plan.of(SEED, recordings=RECORDINGS, kills=KILLS), patience=240)
     assert tally.differences == {}
-    assert tally.strangers == 0
+    assert tally.unknown == 0
     assert (tally.recordings, tally.announced) == (RECORDINGS, RECORDINGS)
     assert tally.deleted > RECORDINGS / 2
     assert tally.kills > 0

@@ -81,7 +81,7 @@ async def test_slow_storage_gets_everything(own_arena: Arena) -> None:
         own_arena.proxy.latency, own_arena.proxy.bytes_per_second = 0.0, None
 
 
-async def test_two_hosts_that_hear_the_same_and_share_a_queue_make_one_archive(own_arena: Arena) -> None:
+async def test_two_hosts_with_the_same_events_and_one_queue_make_one_archive(own_arena: Arena) -> None:
     before = await complete_count(own_arena.container)
     other = await own_arena.stack.add_host()
     await own_arena.stack.subscribe(name="recording-files-too", host=other)
@@ -98,7 +98,7 @@ async def test_two_hosts_that_hear_the_same_and_share_a_queue_make_one_archive(o
     assert await all_differences(await Inventory.of(own_arena.container), truths) == {}
 
 
-async def test_a_topic_that_refuses_connections_hears_of_everything_in_the_end(tmp_path: Path) -> None:
+async def test_a_topic_that_refused_connections_gets_every_event_later(tmp_path: Path) -> None:
     port, key = ports.free_port(), "c2VjcmV0"
     topic = f"http://127.0.0.1:{port}/topics/own/api/events"
     async with arena(tmp_path, ARCHIVE_TOPIC_ENDPOINT=topic, ARCHIVE_TOPIC_KEY=key) as running:
@@ -107,16 +107,16 @@ async def test_a_topic_that_refuses_connections_hears_of_everything_in_the_end(t
             await running.announce(truth)
         assert await archived(running, truths, before=0) == {}
         assert await running.findings() == []
-        async with EventGridEmulator(EventGridOptions(port=port)) as grid, subscriber() as heard:
+        async with EventGridEmulator(EventGridOptions(port=port)) as grid, subscriber() as received:
             await grid.create_topic("own", kind=TopicKind.CUSTOM, input_schema=EventSchema.CLOUD_EVENTS, key=key)
-            wanted = settings(heard.url, event_delivery_schema=EventSchema.CLOUD_EVENTS)
+            wanted = settings(received.url, event_delivery_schema=EventSchema.CLOUD_EVENTS)
             await grid.create_subscription("own", wanted)
 
-            async def all_heard() -> bool:
-                about = {event["data"]["recordingId"] for event in heard.events()}
+            async def all_received() -> bool:
+                about = {event["data"]["recordingId"] for event in received.events()}
                 return about == {truth["recordingId"] for truth in truths}
 
-            await eventually(all_heard, within=60)
+            await eventually(all_received, within=60)
 
 
 async def test_a_full_disk_that_gets_room_again_has_the_whole_archive(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ class Parts:
 
     async def findings(self) -> list[dict[str, Any]]:
         """The operator's list."""
-        return await self.incidents.loudest_first()
+        return await self.incidents.by_severity()
 
     def _move_to(self, moment: datetime) -> None:
         self.acs.clock.advance(max(0.0, (moment - self.now()).total_seconds()))

@@ -92,7 +92,7 @@ class Workshop:
 
     async def findings(self) -> list[dict[str, Any]]:
         """Return what an operator has to look at."""
-        return await self.services.incidents.loudest_first()
+        return await self.services.incidents.by_severity()
 
 
 def event_of(truth: dict[str, Any], **data: Any) -> dict[str, Any]:

@@ -123,7 +123,7 @@ class Refusal:
 
 
 class StorageProxy:
-    """Stands between the app and Azurite, and refuses some requests or tells another time.
+    """Stands between the app and Azurite, and refuses some requests or answers with another time.
 
     `async with` starts and stops it.
 

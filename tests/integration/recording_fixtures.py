@@ -69,19 +69,19 @@ class Api:
 
     async def _ask(self, function: str, method: str, path: str, **request: Any) -> Told:
         async with self._session.request(method, path, **request) as answer:
-            told = Told(answer.status, await answer.json(), dict(answer.headers))
+            reply = Told(answer.status, await answer.json(), dict(answer.headers))
             kind = answer.content_type
-        check_documented(function, told, kind)
-        return told
+        check_documented(function, reply, kind)
+        return reply
 
 
-def check_documented(function: str, told: Told, content_type: str) -> None:
+def check_documented(function: str, reply: Told, content_type: str) -> None:
     """Fail unless the API's description has this answer."""
     operations = [operation for path in DOCUMENT["paths"].values() for operation in path.values()]
     operation = next(operation for operation in operations if operation["operationId"] == function)
-    response = operation["responses"][str(told.status)]
+    response = operation["responses"][str(reply.status)]
     schema = {**response["content"][content_type]["schema"], "components": DOCUMENT["components"]}
-    OAS31Validator(schema).validate(told.body)
+    OAS31Validator(schema).validate(reply.body)
 
 
 def documented_table(title: str) -> list[dict[str, str]]:

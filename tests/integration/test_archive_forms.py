@@ -37,7 +37,7 @@ FORMS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What an archive holds, less what says when and how it was told."""
+    """What an archive holds, without what depends on the form and time of its events."""
 
     manifest: dict[str, Any]
     files: dict[str, bytes]

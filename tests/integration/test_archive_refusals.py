@@ -28,7 +28,7 @@ __all__ = ["acs_control"]
 PAYLOAD = Path(__file__).parent.parent / "payloads" / "eventgrid-three-chunks.json"
 
 
-class Stranger:
+class ForeignHost:
     """A server that the app does not trust; keeps whatever it is asked."""
 
     def __init__(self) -> None:
@@ -41,9 +41,9 @@ class Stranger:
 
 
 @pytest.fixture
-async def stranger() -> AsyncIterator[Stranger]:
+async def foreign_host() -> AsyncIterator[ForeignHost]:
     """A server at `localhost`, while only `127.0.0.1` is trusted."""
-    server = Stranger()
+    server = ForeignHost()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.answer)
     runner = web.AppRunner(app)
@@ -91,9 +91,9 @@ def forged(*locations: str) -> dict[str, Any]:
 
 
 async def test_an_event_from_a_foreign_origin_is_kept_and_nothing_is_asked_there(
-    stack: Stack, archive_container: ContainerClient, stranger: Stranger
+    stack: Stack, archive_container: ContainerClient, foreign_host: ForeignHost
 ) -> None:
-    event = forged(f"{stranger.origin}/v1/objects/x/content/video")
+    event = forged(f"{foreign_host.origin}/v1/objects/x/content/video")
     await publish(stack, event)
     finding = await attention(archive_container, event["id"])
     assert finding["error"] == "UntrustedOrigin"
@@ -101,22 +101,22 @@ async def test_an_event_from_a_foreign_origin_is_kept_and_nothing_is_asked_there
     assert finding["event"]["data"] == event["data"]
     assert await stack.eventgrid.wait_until_idle(30)
     assert await archive.manifest_of(archive_container, event["data"]["recordingId"]) is None
-    assert stranger.requests == []
+    assert foreign_host.requests == []
 
 
 async def test_a_redirect_to_a_foreign_origin_is_not_followed(
-    archive_container: ContainerClient, stranger: Stranger, acs_control: aiohttp.ClientSession, stack: Stack
+    archive_container: ContainerClient, foreign_host: ForeignHost, acs_control: aiohttp.ClientSession, stack: Stack
 ) -> None:
     truth = await finished_recording(acs_control, announce=False)
     document = truth["chunks"][0]["documentId"]
     stack.acs.order_fault(
-        kind="redirect", target="content", document_id=document, times=None, location=f"{stranger.origin}/steal"
+        kind="redirect", target="content", document_id=document, times=None, location=f"{foreign_host.origin}/steal"
     )
     await acs_control.post(f"recordings/{truth['recordingId']}/announce", json={})
     finding = await attention(archive_container, document)
     assert finding["error"] == "UntrustedOrigin"
     assert finding["chunk"]["documentId"] == document
-    assert stranger.requests == []
+    assert foreign_host.requests == []
     found = await archive.manifest_of(archive_container, truth["recordingId"])
     assert found is not None
     folder, manifest = found
@@ -125,11 +125,11 @@ async def test_a_redirect_to_a_foreign_origin_is_not_followed(
 
 
 async def test_what_is_trusted_of_a_forged_event_is_archived_all_the_same(
-    archive_container: ContainerClient, stranger: Stranger, acs_control: aiohttp.ClientSession, stack: Stack
+    archive_container: ContainerClient, foreign_host: ForeignHost, acs_control: aiohttp.ClientSession, stack: Stack
 ) -> None:
     truth = await finished_recording(acs_control, announce=False)
     good = truth["chunks"][0]
-    event = forged("replaced", f"{stranger.origin}/v1/objects/x/content/video")
+    event = forged("replaced", f"{foreign_host.origin}/v1/objects/x/content/video")
     event["data"]["recordingStorageInfo"]["recordingChunks"][0] = {
         name: good[name] for name in ("documentId", "index", "contentLocation", "metadataLocation", "endReason")
     }
@@ -143,7 +143,7 @@ async def test_what_is_trusted_of_a_forged_event_is_archived_all_the_same(
 
     manifest = await eventually(complete)
     assert [chunk["content"]["sha256"] for chunk in manifest["chunks"]] == [good["sha256"]]
-    assert stranger.requests == []
+    assert foreign_host.requests == []
 
 
 @pytest.mark.parametrize(

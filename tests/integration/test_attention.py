@@ -1,4 +1,4 @@
-"""The operator's list: nothing is missing from it, what is settled stays away, and each finding grows louder."""
+"""The operator's list: it is complete, settled incidents stay off it, and severity grows with time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def lose_the_ledger(parts: Parts) -> None:
         await table.delete_entity(row)
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+def reported(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The severities in which findings were raised."""
     return [vars(record)["severity"] for record in caplog.records if vars(record).get("event") == "attention.raised"]
 
@@ -92,7 +92,7 @@ async def test_what_an_operator_settled_does_not_come_back_with_a_sweep_nor_when
     assert await parts.findings() == []
 
 
-async def test_what_happens_once_more_after_it_was_settled_is_on_the_list_again_and_told(
+async def test_a_settled_incident_that_happens_again_is_on_the_list_again_and_reported(
     parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
     event = await refused(parts)
@@ -101,7 +101,7 @@ async def test_what_happens_once_more_after_it_was_settled_is_on_the_list_again_
     caplog.clear()
     await parts.deliver(event)
     assert [found["id"] for found in await parts.findings()] == [finding["id"]]
-    assert told(caplog) == ["notice"]
+    assert reported(caplog) == ["notice"]
 
 
 async def test_what_happens_once_more_while_the_ledger_is_away_is_on_the_list_again(
@@ -150,14 +150,14 @@ async def test_an_immutable_container_that_takes_no_mark_keeps_what_is_settled_o
     assert await parts.findings() == []
 
 
-async def test_what_is_found_once_grows_louder_by_itself_and_is_told_once_for_each_step_by_many_sweeps(
+async def test_the_severity_of_an_incident_grows_and_many_sweeps_report_each_once(
     parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
     await refused(parts)
     for hours in (1, 12, 8, 3):
         parts.acs.clock.advance(hours * 3600)
         await asyncio.gather(*(parts.recovery.sweep() for _ in range(4)))
-    assert told(caplog) == ["notice", "warning", "urgent", "critical"]
+    assert reported(caplog) == ["notice", "warning", "urgent", "critical"]
     [finding] = await parts.findings()
     assert finding["severity"] == "critical"
 
@@ -175,7 +175,7 @@ async def test_a_lost_answer_to_the_claim_does_not_silence_a_finding(
     with monkeypatch.context() as patch:
         patch.setattr(parts.table, "create_entity", carried_out_twice)
         await refused(parts)
-    assert told(caplog) == ["notice"]
+    assert reported(caplog) == ["notice"]
     assert len(await parts.findings()) == 1
 
 
@@ -201,10 +201,10 @@ async def test_what_a_topic_did_not_take_is_announced_by_a_sweep_and_logged_once
     for row in (await attention.rows()).values():
         await attention.report_growth(row)
     assert [finding["id"] for finding in heard] == ["event.x"]
-    assert told(caplog) == ["warning"]
+    assert reported(caplog) == ["warning"]
 
 
-async def test_a_dead_letter_that_was_mended_by_hand_leaves_the_list(parts: Parts) -> None:
+async def test_a_dead_letter_that_was_fixed_by_hand_leaves_the_list(parts: Parts) -> None:
     await parts.dead_letters.upload_blob("X/2026/11/22/8/0b.json", "nonsense")
     await parts.live(6 * MINUTE)
     [finding] = await parts.findings()

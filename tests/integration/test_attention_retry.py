@@ -88,7 +88,7 @@ async def test_a_refused_event_is_taken_in_once_its_origin_is_trusted(parts: Par
     parts.intake._origins = TrustedOrigins(["https://*.asm.skype.com"])
     await parts.deliver(parts.event(truth))
     [finding] = await parts.findings()
-    with pytest.raises(NothingToRetry, match="refused once more"):
+    with pytest.raises(NothingToRetry, match="refused again"):
         await parts.recovery.manual_retry.retry(finding["id"])
     await parts.live(30 * MINUTE)
     assert [found["id"] for found in await parts.findings()] == [finding["id"]]
@@ -101,12 +101,12 @@ async def test_a_refused_event_is_taken_in_once_its_origin_is_trusted(parts: Par
     assert (await parts.recovery.manual_retry.retry(finding["id"])).chunks == 0
 
 
-async def test_of_an_event_that_was_too_large_nothing_can_be_retried(parts: Parts) -> None:
+async def test_an_event_that_was_too_large_cannot_be_retried(parts: Parts) -> None:
     event = parts.event(await parts.recording())
     event["data"]["padding"] = ["x" * 1000] * 1100
     await parts.deliver(event)
     [finding] = await parts.findings()
-    with pytest.raises(NothingToRetry, match="only the head"):
+    with pytest.raises(NothingToRetry, match="only its beginning"):
         await parts.recovery.manual_retry.retry(finding["id"])
 
 
@@ -126,12 +126,12 @@ async def test_a_recording_that_waits_is_announced_anew_and_works_without_the_le
     assert await parts.findings() == []
 
 
-async def test_what_has_no_work_says_why(parts: Parts) -> None:
+async def test_an_incident_without_work_says_why(parts: Parts) -> None:
     truth = await parts.recording(chunks=3, durationSeconds=6)
     await parts.deliver(parts.event(truth, 0, 2))
     await parts.live(2 * HOUR)
     retry = parts.recovery.manual_retry.retry
-    with pytest.raises(NothingToRetry, match="never announced"):
+    with pytest.raises(NothingToRetry, match="no event announced"):
         await retry(only(await parts.findings(), "gap")["id"])
     for kind, reason in ((IncidentKind.SILENCE, "no event has come"), (IncidentKind.DEAD_LETTER, "every sweep")):
         finding = Incident(kind=kind, identifier="x", reason="as a test wants")
@@ -140,10 +140,10 @@ async def test_what_has_no_work_says_why(parts: Parts) -> None:
             await retry(finding.key)
     await parts.poison.send("nonsense", timedelta())
     await parts.live(6 * MINUTE)
-    with pytest.raises(NothingToRetry, match="cannot be read now either"):
+    with pytest.raises(NothingToRetry, match="still cannot be read"):
         await retry(only(await parts.findings(), "message")["id"])
     with pytest.raises(IncidentNotFound):
-        await retry("chunk.nobody")
+        await retry("chunk.unknown")
 
 
 async def test_a_consent_that_the_ledger_did_not_take_is_put_where_it_belongs(parts: Parts) -> None:

@@ -21,7 +21,7 @@ from shared.recordings.acs_client import Repeatability
 from shared.recordings.auto_record import AutoRecord
 from shared.recordings.policy import parse_policy
 from shared.recordings.start_request import StartRecording
-from shared.storage.ledger import Ledger, Operation
+from shared.storage.ledger import Ledger, Operation, Report
 from tests.integration.archive_fixtures import acs_control, app
 from tests.integration.call_fixtures import POLICY, claims, event_of, ledger, new_call, recording_host, recordings_of
 from tests.integration.waiting import eventually
@@ -67,7 +67,7 @@ def auto_record(parts: Services, ledger: Ledger, claims: Claims) -> MakeAutoReco
 
 
 class Secretly:
-    """Begins and ends calls whose events reach nobody."""
+    """Begins and ends calls whose events are not delivered."""
 
     def __init__(self, stack: Stack, acs_control: aiohttp.ClientSession) -> None:
         self._stack = stack
@@ -75,18 +75,18 @@ class Secretly:
 
     async def begin(self, caller: str | None = None, **wanted: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Begin a call; returns it with its CallStarted."""
-        async with self._untold():
+        async with self._undelivered():
             call = await new_call(self._acs_control, caller or f"8:acs:auto-{uuid4()}", **wanted)
             return call, await event_of(self._acs_control, call, "CallStarted")
 
     async def end(self, call: dict[str, Any]) -> dict[str, Any]:
         """End a call; returns its CallEnded."""
-        async with self._untold():
+        async with self._undelivered():
             await self._acs_control.delete(f"calls/{call['callId']}")
             return await event_of(self._acs_control, call, "CallEnded")
 
     @asynccontextmanager
-    async def _untold(self) -> AsyncIterator[None]:
+    async def _undelivered(self) -> AsyncIterator[None]:
         topic, self._stack.acs.topic = self._stack.acs.topic, None
         try:
             yield
@@ -96,7 +96,7 @@ class Secretly:
 
 @pytest.fixture
 def secretly(stack: Stack, acs_control: aiohttp.ClientSession) -> Secretly:
-    """Begins and ends calls whose events reach nobody."""
+    """Begins and ends calls whose events are not delivered."""
     return Secretly(stack, acs_control)
 
 
@@ -148,12 +148,12 @@ async def test_a_call_that_fits_is_recorded_as_its_rule_says_and_closed_when_it_
 
     async def closed() -> Facts | None:
         facts = await ledger.read(safe_name(recording["recordingId"]))
-        return facts if facts.last(Operation.CALL_ENDED) else None
+        return facts if facts.last(Report.CALL_ENDED) else None
 
     facts = await eventually(closed, within=20)
     assert facts.text("startedBy") == "AUTO_RECORD rule support"
     ended = (await event_of(acs_control, call, "CallEnded"))["eventTime"]
-    last = facts.last(Operation.CALL_ENDED)
+    last = facts.last(Report.CALL_ENDED)
     assert last is not None
     assert abs(last.at - datetime.fromisoformat(ended)) < timedelta(milliseconds=1)
 
@@ -200,7 +200,7 @@ class Left(NamedTuple):
     "left",
     [
         Left("8:acs:auto-private-1", {}, "private", "fits startedBy"),
-        Left("8:acs:somebody", {}, "", "no rule fits"),
+        Left("8:acs:zoe", {}, "", "no rule fits"),
         Left("8:acs:auto-x", {"roomId": "99123"}, "", "no rule fits"),
     ],
 )
@@ -241,7 +241,7 @@ async def stand_in_for_the_crashed(parts: Services, call: dict[str, Any], repeat
     await parts.acs.start(request, Repeatability(UUID(repeatability_id), datetime.now(UTC)))
 
 
-async def test_a_call_that_somebody_records_already_is_no_error(
+async def test_a_call_that_another_client_records_already_is_no_error(
     auto_record: MakeAutoRecord,
     app: aiohttp.ClientSession,
     acs_control: aiohttp.ClientSession,
@@ -321,10 +321,10 @@ async def refused(
 async def finding_of(parts: Services, call: dict[str, Any]) -> dict[str, Any] | None:
     """What the operator's list says of a call."""
     key = f"call.{safe_name(call['serverCallId'])}"
-    return next((row for row in await parts.incidents.loudest_first() if row["id"] == key), None)
+    return next((row for row in await parts.incidents.by_severity() if row["id"] == key), None)
 
 
-async def test_a_call_that_the_service_refuses_to_record_is_told_with_its_reason_and_the_mend(
+async def test_a_call_that_the_service_refuses_to_record_is_reported_with_its_reason_and_the_fix(
     auto_record: MakeAutoRecord, parts: Services, claims: Claims, stack: Stack, secretly: Secretly
 ) -> None:
     call, started = await refused(auto_record, stack, secretly)
@@ -349,28 +349,28 @@ async def test_a_call_that_is_recorded_later_leaves_the_list_and_one_that_ends_u
     stack: Stack,
     secretly: Secretly,
 ) -> None:
-    mended, _ = await refused(auto_record, stack, secretly)
+    fixed, _ = await refused(auto_record, stack, secretly)
     ended, _ = await refused(auto_record, stack, secretly)
     failed, _ = await refused(auto_record, stack, secretly)
-    async with app.post("recordings", json={"serverCallId": mended["serverCallId"]}) as answer:
+    async with app.post("recordings", json={"serverCallId": fixed["serverCallId"]}) as answer:
         assert answer.status == 201
     await auto_record().take(await secretly.end(ended))
     attempt = uuid4().hex
-    await parts._ledger.record(attempt, Operation.REPORTED_FAILED, at=datetime.now(UTC), key="as a test wants")
+    await parts._ledger.record(attempt, Report.FAILED, at=datetime.now(UTC), key="as a test wants")
     await parts._ledger.link(failed["serverCallId"], attempt)
 
     await parts.sweep.sweep()
-    assert await finding_of(parts, mended) is None
+    assert await finding_of(parts, fixed) is None
     for call in (ended, failed):
         finding = await finding_of(parts, call)
         assert finding is not None
         assert await parts.incidents.settle(finding["id"])
         assert await finding_of(parts, call) is None
-    for call in (mended, failed):
+    for call in (fixed, failed):
         await secretly.end(call)
 
 
-async def test_a_refusal_nobody_can_be_told_of_is_decided_only_when_the_event_comes_again(
+async def test_a_refusal_that_cannot_be_reported_is_decided_only_when_the_event_comes_again(
     auto_record: MakeAutoRecord,
     parts: Services,
     stack: Stack,
@@ -428,7 +428,7 @@ async def test_the_end_of_a_call_is_noted_with_what_was_started_by_hand_but_not_
     stopped, running = [
         [entry.operation for entry in (await ledger.read(safe_name(recording))).transitions] for recording in ids
     ]
-    assert (stopped.count(Operation.CALL_ENDED), running.count(Operation.CALL_ENDED)) == (0, 1)
+    assert (stopped.count(Report.CALL_ENDED), running.count(Report.CALL_ENDED)) == (0, 1)
 
 
 async def test_switched_off_nothing_is_recorded_and_nothing_is_kept(

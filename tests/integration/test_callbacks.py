@@ -16,7 +16,7 @@ from shared.core.blob_names import safe_name
 from shared.core.errors import UnknownCallback
 from shared.core.limits import LARGEST_CALLBACK
 from shared.recordings.callbacks import NOT_BEGUN, Callbacks
-from shared.storage.ledger import Facts, Operation
+from shared.storage.ledger import Facts, Operation, Report
 from tests.integration.archive_fixtures import acs_control, app
 from tests.integration.call_fixtures import claims, ledger, new_call
 from tests.integration.waiting import eventually
@@ -57,7 +57,7 @@ async def address_of(acs_control: aiohttp.ClientSession, recording: str) -> str:
     return str(options["recordingStateCallbackUri"])
 
 
-async def reported(ledger: Ledger, recording: str, *operations: Operation) -> Facts:
+async def reported(ledger: Ledger, recording: str, *operations: Operation | Report) -> Facts:
     """What the ledger knows, once all these were reported."""
 
     async def all_there() -> Facts | None:
@@ -88,7 +88,7 @@ def life(recording: str) -> list[dict[str, Any]]:
     ]
 
 
-def told(facts: Facts) -> list[tuple[Any, ...]]:
+def shown(facts: Facts) -> list[tuple[Any, ...]]:
     return [(entry.operation, entry.at, entry.by, entry.detail) for entry in facts.transitions]
 
 
@@ -99,12 +99,12 @@ async def test_what_the_service_reports_is_noted_once_in_the_order_it_happened(
     await acs_control.put("callbacks", json={"order": order})
     try:
         recording = await start(app, acs_control)
-        await reported(ledger, recording, Operation.REPORTED_ACTIVE, Operation.REPORTED_INACTIVE)
+        await reported(ledger, recording, Report.ACTIVE, Report.INACTIVE)
         await app.post(f"recordings/{quote(recording, safe='')}/pause")
 
         async def paused() -> Facts | None:
             facts = await ledger.read(safe_name(recording))
-            inactive = [entry for entry in facts.transitions if entry.operation is Operation.REPORTED_INACTIVE]
+            inactive = [entry for entry in facts.transitions if entry.operation is Report.INACTIVE]
             return facts if len(inactive) == 2 else None
 
         facts = await eventually(paused, within=20)
@@ -113,9 +113,9 @@ async def test_what_the_service_reports_is_noted_once_in_the_order_it_happened(
     assert [
         (entry.operation, entry.detail) for entry in facts.transitions if entry.operation.startswith("reported")
     ] == [
-        (Operation.REPORTED_INACTIVE, NOT_BEGUN),
-        (Operation.REPORTED_ACTIVE, None),
-        (Operation.REPORTED_INACTIVE, None),
+        (Report.INACTIVE, NOT_BEGUN),
+        (Report.ACTIVE, None),
+        (Report.INACTIVE, None),
     ]
 
 
@@ -130,8 +130,8 @@ async def test_every_order_repetition_and_grouping_leaves_the_same_ledger(ledger
         await asyncio.gather(*(callbacks.take(reference, token, json.dumps([one]).encode()) for one in events * 2))
         await callbacks.take(reference, token, json.dumps(events).encode())
         facts = await ledger.read(safe_name(recording))
-        expected = expected or told(facts)
-        assert told(facts) == expected
+        expected = expected or shown(facts)
+        assert shown(facts) == expected
         assert facts.text("serverCallId") == "call"
     assert expected is not None
     assert [operation for operation, *_ in expected] == ["reportedInactive", "reportedActive", "reportedInactive"]
@@ -176,7 +176,7 @@ async def test_a_wrong_token_gets_404_and_changes_nothing(
     app: aiohttp.ClientSession, acs_control: aiohttp.ClientSession, ledger: Ledger, started: str
 ) -> None:
     address = await address_of(acs_control, started)
-    await reported(ledger, started, Operation.REPORTED_ACTIVE, Operation.REPORTED_INACTIVE)
+    await reported(ledger, started, Report.ACTIVE, Report.INACTIVE)
     before = await ledger.read(safe_name(started))
     right = address.rpartition("/")[2]
     wrong = ["x", right[:-1], right[:-1] + ("A" if right[-1] != "A" else "B"), right.swapcase(), "%00", "%F0%9F%8E%A7"]
@@ -217,8 +217,8 @@ async def test_a_start_that_fails_afterwards_is_failed_with_the_services_reason(
 ) -> None:
     stack.acs.order_fault(kind="start-failed", target="start")
     recording = await start(app, acs_control)
-    facts = await reported(ledger, recording, Operation.REPORTED_FAILED)
-    failed = facts.last(Operation.REPORTED_FAILED)
+    facts = await reported(ledger, recording, Report.FAILED)
+    failed = facts.last(Report.FAILED)
     assert failed is not None
     assert failed.detail == "500/9999: The recording could not be started."
     async with app.get(f"recordings/{quote(recording, safe='')}") as answer:

@@ -233,7 +233,7 @@ async def test_what_needs_a_person_is_listed_and_settled(command: Command, atten
     assert finding.key not in (await command("attention")).output
 
 
-async def test_what_was_refused_is_retried_on_an_operators_word(
+async def test_what_was_refused_is_retried_when_an_operator_asks(
     command: Command,
     attention: Incidents,
     acs_control: aiohttp.ClientSession,

@@ -125,7 +125,7 @@ async def test_a_ledger_that_was_dropped_and_rebuilt_equals_the_old_one_in_all_t
     reports = await rebuilt(archive, ledger, attention, limit="2")
 
     assert await rows(ledger, truths) == rows_before
-    findings = await attention.loudest_first()
+    findings = await attention.by_severity()
     as_before = [{**finding, "hoursLeft": None} for finding in findings_before]
     assert [{**finding, "hoursLeft": None} for finding in findings] == as_before
     chunks = (await ledger.read(safe_name(lost["recordingId"]))).chunks
@@ -155,7 +155,7 @@ async def test_reindexing_what_is_whole_changes_nothing_and_moves_no_deadline_fo
     assert dataclasses.asdict(await parts.ledger.read(name)) == dataclasses.asdict(before)
 
 
-async def test_a_finding_that_the_archive_shows_to_be_mended_does_not_come_back(archive: Archive) -> None:
+async def test_an_incident_that_the_archive_shows_to_be_resolved_does_not_come_back(archive: Archive) -> None:
     parts = archive.parts
     truth = await parts.recording()
     refused = parts.event(truth)
@@ -176,24 +176,29 @@ async def test_a_finding_that_the_archive_shows_to_be_mended_does_not_come_back(
     assert len(await parts.findings()) == 4
     ledger, attention = await archive.lost()
     reports = await rebuilt(archive, ledger, attention)
-    assert {row["kind"] for row in await attention.loudest_first()} == {"chunk", "message", "consent", "event"}
+    assert {row["kind"] for row in await attention.by_severity()} == {"chunk", "message", "consent", "event"}
     assert [name for report in reports for name in report.unreadable] == ["attention/nonsense.json"]
 
-    # Now it is archived; nobody says when a missing consent came, so that one stays.
+    # Now it is archived; nothing shows when a missing consent came, so that one stays.
     await parts.chunk_archiver.take(message)
     ledger, attention = await archive.lost()
     await rebuilt(archive, ledger, attention)
-    assert [row["kind"] for row in await attention.loudest_first()] == ["consent"]
+    assert [row["kind"] for row in await attention.by_severity()] == ["consent"]
 
 
 async def test_since_leaves_out_what_is_older(archive: Archive) -> None:
     parts = archive.parts
     truth = await parts.recording()
     await parts.deliver(parts.event(truth))
-    tomorrow = f"{datetime.fromisoformat(truth['startTime']) + 2 * DAY:%Y-%m-%d}"
-    ledger, attention = await archive.lost()
-    reports = await rebuilt(archive, ledger, attention, since=tomorrow)
-    assert sum(report.recordings for report in reports) == 0
+    await parts.incidents.report(
+        Incident(kind=IncidentKind.EVENT, identifier="refused", reason="as a test wants", evidence={"event": {}})
+    )
+    started = datetime.fromisoformat(truth["startTime"])
+    for since, count in ((started - DAY, 1), (started + 2 * DAY, 0)):
+        ledger, attention = await archive.lost()
+        reports = await rebuilt(archive, ledger, attention, since=f"{since:%Y-%m-%d}")
+        assert sum(report.recordings for report in reports) == count
+        assert sum(report.findings for report in reports) == count
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,8 @@ from shared.core.blob_names import safe_name
 from shared.core.trusted_origins import TrustedOrigins
 from shared.incidents.evidence_blobs import EvidenceBlobs
 from shared.incidents.incidents import Incidents
-from shared.recordings.acs_client import Repeatability
+from shared.recordings.acs_client import AcsClient, Repeatability
 from shared.recordings.callbacks import Callbacks
-from shared.recordings.reporting_client import ReportingClient
 from shared.recordings.service import Recordings
 from shared.recordings.start_request import parse_start
 from shared.storage.archive import Archive
@@ -252,16 +251,16 @@ async def test_a_consent_that_cannot_be_read_is_reported_and_the_media_goes_on(
     truth = await finished_recording(acs_control, announce=False)
     assert len(await intake_of(archive_container, lost_ledger).announce(announcement(truth))) == 1
     finding = json.loads(await read(archive_container, f"attention/consent.{safe_name(truth['recordingId'])}.json"))
-    assert "deliver the event again" in finding["reason"]
+    assert "retry this incident" in finding["reason"]
 
 
-async def test_without_the_ledger_a_recording_starts_and_its_consent_is_kept_for_a_person(
+async def test_without_the_ledger_a_recording_starts_and_its_consent_is_kept_for_an_operator(
     stack: Stack, acs_control: aiohttp.ClientSession, archive_container: ContainerClient, lost_ledger: Ledger
 ) -> None:
     call = await new_call(acs_control, "8:acs:alice")
     request = parse_start(json.dumps({"serverCallId": call["serverCallId"], "consent": CONSENT}).encode())
     async with parts_of(stack) as parts:
-        control = ReportingClient(
+        control = AcsClient(
             parts._control_client, Callbacks(lost_ledger, Claims(lost_ledger.table), "https://archiver.example.net")
         )
         places = RecordingPlaces(archive_container, lost_ledger)

@@ -153,7 +153,7 @@ async def test_one_thing_that_is_broken_is_named(stack: Stack, stand_in: AzureSt
     faults = failed(await examine(stack, stand_in))
     assert list(faults) == [check]
     assert found in faults[check].detail
-    assert faults[check].mend
+    assert faults[check].fix
 
 
 async def test_what_one_may_not_read_is_skipped_and_says_which_role_is_missing(
@@ -167,9 +167,7 @@ async def test_what_one_may_not_read_is_skipped_and_says_which_role_is_missing(
     assert "Reader" in skipped["events.subscription"]
 
 
-async def test_without_the_right_to_the_key_what_everybody_may_know_is_shown(
-    stack: Stack, stand_in: AzureStandIn
-) -> None:
+async def test_without_the_right_to_the_key_only_the_open_health_is_shown(stack: Stack, stand_in: AzureStandIn) -> None:
     stand_in.forbidden = {f"{azure.SITE}/functions/diagnostics/listkeys".lower()}
     statuses = {finding.check: finding.status for finding in (await examine(stack, stand_in)).findings}
     assert statuses["app.key"] is Status.SKIPPED
@@ -189,7 +187,7 @@ class Nobody(Credential):
         raise CredentialUnavailableError("Please run 'az login' to set up an account")
 
 
-async def test_nobody_signed_in_skips_what_only_azure_knows(stack: Stack, stand_in: AzureStandIn) -> None:
+async def test_without_a_sign_in_what_only_azure_knows_is_skipped(stack: Stack, stand_in: AzureStandIn) -> None:
     plan = AzurePlan(subscription="s", group="rg-prod", app="func-archive", endpoint=stand_in.endpoint)
     examination = await examine_azure(plan, Nobody(), url=stack.url, key=stack.function_key, patience=30)
     statuses = {finding.check: finding.status for finding in examination.findings}

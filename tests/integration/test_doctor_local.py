@@ -59,7 +59,7 @@ async def test_the_shared_stack_is_green_and_the_command_shows_no_key(stack: Sta
 
 
 def names_only(run: Run, check: str) -> str:
-    """Assert that exactly `check` failed, with a mend; returns what was found."""
+    """Assert that exactly `check` failed, with a fix; returns what was found."""
     failed = run.checks("failed")
     assert list(failed) == [check], run.output
     assert next(found["mend"] for found in run.report["checks"] if found["check"] == check)
@@ -125,9 +125,9 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("refusal", "check", "mend"), REFUSALS, ids=lambda value: getattr(value, "code", value))
+@pytest.mark.parametrize(("refusal", "check", "fix"), REFUSALS, ids=lambda value: getattr(value, "code", value))
 async def test_a_role_that_is_missing_is_named(
-    stack: Stack, storage: tuple[StorageProxy, str], refusal: Refusal, check: str, mend: str
+    stack: Stack, storage: tuple[StorageProxy, str], refusal: Refusal, check: str, fix: str
 ) -> None:
     proxy, url = storage
     proxy.refusals = [refusal]
@@ -136,7 +136,7 @@ async def test_a_role_that_is_missing_is_named(
     finally:
         proxy.refusals = []
     names_only(run, check)
-    assert mend in next(found["mend"] for found in run.report["checks"] if found["check"] == check)
+    assert fix in next(found["mend"] for found in run.report["checks"] if found["check"] == check)
 
 
 async def test_a_clock_that_is_off_is_named(stack: Stack, storage: tuple[StorageProxy, str]) -> None:
@@ -251,7 +251,7 @@ async def test_what_waits_for_a_person_is_a_warning(stack: Stack) -> None:
     assert set(run.checks("warning")) == LEFT_BY_OTHERS
 
 
-async def test_without_a_key_and_without_azure_what_cannot_be_told_says_so(stack: Stack) -> None:
+async def test_without_a_key_and_without_azure_skipped_checks_say_why(stack: Stack) -> None:
     run = await recordings("doctor", "--json", environment={"RECORDINGS_URL": f"{stack.url}/api"})
     assert (run.code, run.checks("failed")) == (0, {})
     assert set(run.checks("ok")) == {"app.reachable", "app.health"}

@@ -138,7 +138,7 @@ async def test_a_validation_url_expires() -> None:
 
 
 @BOTH
-async def test_a_webhook_hears_that_its_subscription_is_deleted(schema: EventSchema) -> None:
+async def test_a_webhook_is_notified_when_its_subscription_is_deleted(schema: EventSchema) -> None:
     async with emulator() as grid, subscriber() as hook:
         await grid.create_subscription("acs", settings(hook.url, event_delivery_schema=schema))
         await grid.delete_subscription("acs", "archive")

@@ -78,7 +78,7 @@ async def test_each_cookie_becomes_a_header_of_its_own(sample_host: HostProcess)
         ]
 
 
-async def test_an_exception_is_500_without_a_word_and_a_traceback_in_the_log(sample_host: HostProcess) -> None:
+async def test_an_exception_is_an_empty_500_and_a_traceback_in_the_log(sample_host: HostProcess) -> None:
     assert await sample_host.get("/api/answer/failure") == (500, b"")
     await sample_host.says('raise ValueError("sample failure")')
 

@@ -12,7 +12,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from shared.core.blob_names import safe_name
 from shared.storage.claims import Claims
-from shared.storage.ledger import Ledger, Operation
+from shared.storage.ledger import Ledger, Operation, Report
 from shared.storage.table import Table
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ async def claims(table: TableClient) -> Claims:
 
 
 async def test_nothing_is_known_before_the_table_is_there(ledger: Ledger, claims: Claims) -> None:
-    assert not await ledger.read("nobody")
-    assert await claims.get("call", "nobody") is None
+    assert not await ledger.read("unknown")
+    assert await claims.get("call", "unknown") is None
     assert [name async for name in ledger.opened()] == []
-    await ledger.close("nobody")
+    await ledger.close("unknown")
 
 
 async def test_the_table_is_made_on_first_use_by_ten_at_once(ledger: Ledger) -> None:
@@ -72,9 +72,9 @@ async def test_concurrent_writers_lose_nothing(table: TableClient) -> None:
     assert {index: chunk.bytes_done for index, chunk in facts.chunks.items()} == {n: n * 10 for n in range(20)}
 
 
-async def test_what_is_told_twice_under_a_key_is_noted_once(ledger: Ledger) -> None:
-    told = [ledger.record("recording", Operation.REPORTED_ACTIVE, key="event/1=") for _ in range(5)]
-    await asyncio.gather(*told)
+async def test_a_transition_that_is_reported_twice_under_a_key_is_written_once(ledger: Ledger) -> None:
+    reports = [ledger.record("recording", Report.ACTIVE, key="event/1=") for _ in range(5)]
+    await asyncio.gather(*reports)
     assert len((await ledger.read("recording")).transitions) == 1
 
 

@@ -1,4 +1,4 @@
-"""The postdeploy hook, with a stand-in `az` on PATH that records its calls and answers as it is told."""
+"""The postdeploy hook, with a stand-in `az` on PATH that records its calls and answers as ordered."""
 
 from __future__ import annotations
 

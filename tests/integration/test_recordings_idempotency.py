@@ -51,7 +51,7 @@ async def test_two_identical_starts_at_once_make_one_recording(
         )
     finally:
         stack.acs.options.one_recording_per_call = True
-    assert [told.status for told in answers] == [201, 201]
+    assert [reply.status for reply in answers] == [201, 201]
     assert answers[0].body == answers[1].body
     assert of_call(stack, call) == [answers[0].body["recordingId"]]
     assert len([record for record in stack.acs.log.all() if record.target == "start"]) == 1
@@ -69,9 +69,9 @@ async def test_ten_at_once_while_the_service_is_slow_make_one_recording(
         )
     finally:
         stack.acs.faults.clear()
-    assert {told.status for told in answers} == {201}
+    assert {reply.status for reply in answers} == {201}
     assert of_call(stack, call) == [answers[0].body["recordingId"]]
-    assert len({told.headers["Location"] for told in answers}) == 1
+    assert len({reply.headers["Location"] for reply in answers}) == 1
 
 
 async def test_a_start_that_is_repeated_later_returns_the_first_recording(
@@ -89,8 +89,8 @@ async def test_another_request_with_the_same_key_is_refused(
     api: Api, call: dict[str, Any], stack: Stack, key: str
 ) -> None:
     await api.start(key=key, serverCallId=call["serverCallId"], **QUICK)
-    told = await api.start(key=key, serverCallId=call["serverCallId"])
-    assert (told.status, told.problem) == (422, "idempotency-key-reused")
+    reply = await api.start(key=key, serverCallId=call["serverCallId"])
+    assert (reply.status, reply.problem) == (422, "idempotency-key-reused")
     assert len(of_call(stack, call)) == 1
 
 
@@ -115,13 +115,13 @@ async def test_a_start_whose_first_request_crashed_is_taken_over(
     await claims.release("idempotency", claimed)
     await claims.claim("idempotency", claimed, request=facts["request"], claimedAt=long_ago, claimedBy="crashed")
     answers = await asyncio.gather(*(api.start(key=key, serverCallId=call["serverCallId"], **QUICK) for _ in range(3)))
-    assert {told.status for told in answers} == {201}
-    assert {told.body["recordingId"] for told in answers} == {first.body["recordingId"]}
+    assert {reply.status for reply in answers} == {201}
+    assert {reply.body["recordingId"] for reply in answers} == {first.body["recordingId"]}
     assert len(of_call(stack, call)) == 1
 
 
 @pytest.mark.parametrize("wrong", ["", "a b", "x" * 256, "schlüssel"])
 async def test_a_key_that_is_none_is_refused(api: Api, call: dict[str, Any], stack: Stack, wrong: str) -> None:
-    told = await api.start(key=wrong, serverCallId=call["serverCallId"])
-    assert (told.status, told.problem, told.body["field"]) == (400, "invalid-request", "Idempotency-Key")
+    reply = await api.start(key=wrong, serverCallId=call["serverCallId"])
+    assert (reply.status, reply.problem, reply.body["field"]) == (400, "invalid-request", "Idempotency-Key")
     assert not of_call(stack, call)

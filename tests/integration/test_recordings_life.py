@@ -1,4 +1,4 @@
-"""What a recording's state says from start to archive, and when somebody who is asked for it does not answer."""
+"""What a recording's state says from start to archive, and when a service that is asked for it does not answer."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ __all__ = ["acs_control", "api", "app", "call", "elsewhere", "ledger"]
 
 async def reached(api: Api, recording: str, state: str) -> Told:
     async def look() -> Told | None:
-        told = await api.get(recording)
-        return told if told.status == 200 and told.body["state"] == state else None
+        shown = await api.get(recording)
+        return shown if shown.status == 200 and shown.body["state"] == state else None
 
     return await eventually(look)
 
 
 async def started(api: Api, call: dict[str, Any], **options: Any) -> str:
-    told = await api.start(serverCallId=call["serverCallId"], **QUICK, **options)
-    assert told.status == 201, told
-    recording = str(told.body["recordingId"])
+    shown = await api.start(serverCallId=call["serverCallId"], **QUICK, **options)
+    assert shown.status == 201, shown
+    recording = str(shown.body["recordingId"])
     await reached(api, recording, "paused" if options.get("pauseOnStart") else "active")
     return recording
 
@@ -71,11 +71,11 @@ async def test_the_life_of_a_recording(
     finally:
         stack.acs.faults.clear()
 
-    states = list(dict.fromkeys(told.body["state"] for told in seen))
+    states = list(dict.fromkeys(shown.body["state"] for shown in seen))
     assert states == ["processing", "archiving", "archived"]
-    waits = {told.body["state"]: told.headers.get("Retry-After") for told in seen}
+    waits = {shown.body["state"]: shown.headers.get("Retry-After") for shown in seen}
     assert waits == {"processing": "10", "archiving": "5", "archived": None}
-    copying = [told.body["chunks"][0] for told in seen if told.body["state"] == "archiving"]
+    copying = [shown.body["chunks"][0] for shown in seen if shown.body["state"] == "archiving"]
     done = {chunk["bytesDone"] for chunk in copying if chunk["state"] == "copying"}
     total = seen[-1].body["chunks"][0]["bytesTotal"]
     assert done
@@ -89,9 +89,9 @@ async def test_the_life_of_a_recording(
 async def test_what_was_started_paused_and_never_resumed_has_nothing_to_archive(api: Api, call: dict[str, Any]) -> None:
     recording = await started(api, call, pauseOnStart=True)
     assert (await api.do("stop", recording)).status == 202
-    told = await reached(api, recording, "archived")
-    assert told.body["chunks"] == []
-    assert told.body["notes"] == ["it was started paused and never resumed, so there are no files"]
+    shown = await reached(api, recording, "archived")
+    assert shown.body["chunks"] == []
+    assert shown.body["notes"] == ["it was started paused and never resumed, so there are no files"]
 
 
 async def test_a_recording_that_was_started_elsewhere_shows_what_the_service_and_the_archive_know(
@@ -120,8 +120,8 @@ async def test_chunks_of_a_recording_that_goes_on_are_shown_while_it_is_active(
     archived = await reached(api, other["recordingId"], "archived")
     # The emulator announces at the end only, so another recording's place stands in for the first chunk's.
     await ledger.learn(safe_name(recording), prefix=archived.body["prefix"])
-    told = await api.get(recording)
-    assert (told.body["state"], [chunk["state"] for chunk in told.body["chunks"]]) == ("active", ["archived"])
+    shown = await api.get(recording)
+    assert (shown.body["state"], [chunk["state"] for chunk in shown.body["chunks"]]) == ("active", ["archived"])
 
 
 async def test_a_ledger_that_was_emptied_learns_again_from_the_archive(
@@ -141,17 +141,17 @@ async def test_the_service_is_away(api: Api, call: dict[str, Any], stack: Stack)
     recording = await started(api, call, pauseOnStart=True)
     stack.acs.order_fault(kind="503", target="get", times=None, retry_after=30)
     try:
-        told = await api.get(recording)
+        shown = await api.get(recording)
         refused = await api.do("resume", recording)
-        nobody = await api.get("unknown")
+        unknown = await api.get("unknown")
     finally:
         stack.acs.faults.clear()
-    assert (told.status, told.body["state"], told.body["serviceState"]) == (200, "paused", None)
-    assert told.body["serviceError"]["status"] == 503
-    assert told.body["notes"][0].startswith("the service could not be asked (the service answered 503")
-    assert told.headers["Retry-After"] == "30"
+    assert (shown.status, shown.body["state"], shown.body["serviceState"]) == (200, "paused", None)
+    assert shown.body["serviceError"]["status"] == 503
+    assert shown.body["notes"][0].startswith("the service could not be asked (the service answered 503")
+    assert shown.headers["Retry-After"] == "30"
     assert (refused.status, refused.problem, refused.headers["Retry-After"]) == (503, "service-unavailable", "30")
-    assert (nobody.status, nobody.problem) == (503, "service-unavailable")
+    assert (unknown.status, unknown.problem) == (503, "service-unavailable")
 
 
 async def test_what_is_archived_is_known_without_the_service(
@@ -161,11 +161,11 @@ async def test_what_is_archived_is_known_without_the_service(
     await reached(api, truth["recordingId"], "archived")
     stack.acs.order_fault(kind="500", target="get", times=None, retry_after=30)
     try:
-        told = await api.get(truth["recordingId"])
+        shown = await api.get(truth["recordingId"])
         refused = await api.do("stop", truth["recordingId"])
     finally:
         stack.acs.faults.clear()
-    assert (told.status, told.body["state"], told.headers.get("Retry-After")) == (200, "archived", None)
+    assert (shown.status, shown.body["state"], shown.headers.get("Retry-After")) == (200, "archived", None)
     assert (refused.status, refused.body["state"]) == (409, "archived")
 
 
@@ -180,20 +180,20 @@ async def test_a_chunk_that_cannot_be_archived_makes_the_recording_failed(
     try:
         async with acs_control.post(f"recordings/{truth['recordingId']}/announce", json={}):
             pass
-        told = await reached(api, truth["recordingId"], "failed")
+        shown = await reached(api, truth["recordingId"], "failed")
     finally:
         stack.acs.faults.clear()
-    [chunk] = told.body["chunks"]
+    [chunk] = shown.body["chunks"]
     assert chunk["state"] == "failed"
     assert chunk["lastError"]
     assert await archive.listing(archive_container, "attention/")
 
 
 @pytest.mark.parametrize("operation", ["pause", "stop"])
-async def test_a_recording_that_ends_while_it_is_asked_for_something_is_told_with_its_state(
+async def test_a_recording_that_ends_while_it_is_asked_for_something_names_its_state(
     api: Api, call: dict[str, Any], stack: Stack, elsewhere: CallAutomationClient, operation: str
 ) -> None:
-    """The service says 404 after it was looked at: somebody else stopped it in between."""
+    """The service says 404 after it was looked at: another client stopped it in between."""
     recording = await started(api, call)
     stack.acs.order_fault(kind="latency", target=operation, latency_seconds=0.5)
     asked = asyncio.create_task(api.do(operation, recording))
@@ -201,11 +201,11 @@ async def test_a_recording_that_ends_while_it_is_asked_for_something_is_told_wit
         await eventually(lambda: _met(stack))
         stack.acs.faults.clear()
         await elsewhere.stop_recording(recording)
-        told = await asked
+        shown = await asked
     finally:
         stack.acs.faults.clear()
-    assert (told.status, told.problem) == (409, "wrong-state")
-    assert told.body["state"] in {"processing", "archiving", "archived"}
+    assert (shown.status, shown.problem) == (409, "wrong-state")
+    assert shown.body["state"] in {"processing", "archiving", "archived"}
 
 
 async def test_operations_are_noted_with_their_time_and_who_asked(

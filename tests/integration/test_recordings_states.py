@@ -14,7 +14,7 @@ from shared.core.blob_names import safe_name
 from shared.core.times import iso_time
 from shared.recordings.acs_client import Repeatability
 from shared.recordings.states import State
-from shared.storage.ledger import Operation
+from shared.storage.ledger import Operation, Report
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.recording_fixtures import QUICK, a_call, api, documented_table, elsewhere, ledger
 from tests.integration.waiting import eventually
@@ -61,9 +61,9 @@ class World:
     async def started(self, **options: Any) -> str:
         call = await self.exits.enter_async_context(a_call(self.acs_control))
         self.server_call_id = call["serverCallId"]
-        told = await self.api.start(serverCallId=self.server_call_id, **QUICK, **options)
-        assert told.status == 201, told
-        return str(told.body["recordingId"])
+        shown = await self.api.start(serverCallId=self.server_call_id, **QUICK, **options)
+        assert shown.status == 201, shown
+        return str(shown.body["recordingId"])
 
     async def starting(self) -> str:
         self._set(activation_delay=NEVER)
@@ -93,7 +93,7 @@ class World:
         )
         async with self.acs_control.post(f"recordings/{truth['recordingId']}/announce", json={}):
             pass
-        # Until the event has come, nobody knows the recording.
+        # Until the event has come, the recording is unknown.
         await eventually(lambda: self._is_known(truth["recordingId"]))
         return str(truth["recordingId"])
 
@@ -105,7 +105,7 @@ class World:
     async def failed(self) -> str:
         self.stack.acs.order_fault(kind="start-failed")
         recording = await self.started()
-        await self.ledger.record(safe_name(recording), Operation.REPORTED_FAILED, detail="no media")
+        await self.ledger.record(safe_name(recording), Report.FAILED, detail="no media")
         return recording
 
     async def expired(self) -> str:
@@ -159,40 +159,40 @@ def test_every_state_is_documented() -> None:
 @pytest.mark.parametrize("state", list(State))
 async def test_each_operation_in_each_state_is_answered_as_documented(world: World, state: str, operation: str) -> None:
     recording = await world.recording_in(state)
-    told = await world.api.do(operation, recording)
+    shown = await world.api.do(operation, recording)
     expected, _, leads_to = DOCUMENTED[state][operation].partition(" ")
-    assert told.status == int(expected), told
-    if told.status == 202:
-        assert told.body == {"recordingId": recording, "state": leads_to}
+    assert shown.status == int(expected), shown
+    if shown.status == 202:
+        assert shown.body == {"recordingId": recording, "state": leads_to}
     else:
-        assert (told.problem, told.body["state"]) == ("wrong-state", state)
+        assert (shown.problem, shown.body["state"]) == ("wrong-state", state)
 
 
 @pytest.mark.parametrize("state", ["starting", "active", "paused", "stopping", "unknown"])
 async def test_a_call_that_is_being_recorded_cannot_be_recorded_twice(world: World, state: str) -> None:
     await world.recording_in(state)
-    told = await world.api.start(serverCallId=world.server_call_id)
-    assert (told.status, told.problem, told.body["serviceStatus"]) == (409, "already-recording", 400)
+    shown = await world.api.start(serverCallId=world.server_call_id)
+    assert (shown.status, shown.problem, shown.body["serviceStatus"]) == (409, "already-recording", 400)
 
 
 async def test_a_call_can_be_recorded_again_once_its_recording_was_stopped(world: World) -> None:
     first = await world.recording_in("processing")
-    told = await world.api.start(serverCallId=world.server_call_id, **QUICK)
-    assert told.status == 201
-    assert told.body["recordingId"] != first
+    shown = await world.api.start(serverCallId=world.server_call_id, **QUICK)
+    assert shown.status == 201
+    assert shown.body["recordingId"] != first
 
 
 async def test_a_call_that_has_ended_cannot_be_recorded(api: Api, acs_control: aiohttp.ClientSession) -> None:
     async with a_call(acs_control) as call:
         pass
-    told = await api.start(serverCallId=call["serverCallId"])
-    assert (told.status, told.problem, told.body["code"]) == (400, "refused-by-service", "8501")
+    shown = await api.start(serverCallId=call["serverCallId"])
+    assert (shown.status, shown.problem, shown.body["code"]) == (400, "refused-by-service", "8501")
 
 
-async def test_nobody_knows_the_recording(api: Api) -> None:
-    for told in [await api.get("unknown"), *[await api.do(op, "unknown") for op in ("pause", "resume", "stop")]]:
-        assert (told.status, told.problem) == (404, "recording-not-found")
-        assert (told.body["code"], told.body["serviceMessage"]) == ("8522", "Recording not found.")
+async def test_an_unknown_recording_is_not_found(api: Api) -> None:
+    for shown in [await api.get("unknown"), *[await api.do(op, "unknown") for op in ("pause", "resume", "stop")]]:
+        assert (shown.status, shown.problem) == (404, "recording-not-found")
+        assert (shown.body["code"], shown.body["serviceMessage"]) == ("8522", "Recording not found.")
 
 
 @pytest.mark.parametrize("recording", ["..", ".", "a b", "ä", "x" * 1025, "a?b"])
@@ -201,6 +201,6 @@ async def test_what_is_no_id_reaches_neither_the_service_nor_another_route(
 ) -> None:
     stack.acs.log.clear()
     if recording.strip("."):
-        told = await api.do("stop", recording)
-        assert (told.status, told.problem) == (404, "recording-not-found")
+        shown = await api.do("stop", recording)
+        assert (shown.status, shown.problem) == (404, "recording-not-found")
     assert not stack.acs.log.all()

@@ -1,4 +1,4 @@
-"""What goes wrong is found and mended unasked; what cannot be mended is told in time."""
+"""Failures are found and fixed automatically; what cannot be fixed is reported in time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def is_whole(manifest: dict[str, Any] | None, truth: dict[str, Any]) -> bool:
     return manifest["status"] == "complete" and digests == [chunk["sha256"] for chunk in truth["chunks"]]
 
 
-async def test_a_source_that_fails_for_six_hours_is_archived_with_nobodys_help(parts: Parts) -> None:
+async def test_a_source_that_fails_for_six_hours_is_archived_automatically(parts: Parts) -> None:
     truth = await parts.recording()
     parts.acs.order_fault(kind="503", target="any", times=None, for_seconds=6 * 3600)
     await parts.deliver(parts.event(truth))
@@ -54,7 +54,7 @@ async def test_a_source_that_fails_for_six_hours_is_archived_with_nobodys_help(p
     assert await parts.findings() == []
 
 
-async def test_a_source_that_never_recovers_grows_louder_and_is_expired(parts: Parts) -> None:
+async def test_the_severity_of_a_source_that_never_recovers_grows_until_it_has_expired(parts: Parts) -> None:
     truth = await parts.recording()
     parts.acs.order_fault(kind="empty", target="content", times=None)
     await parts.deliver(parts.event(truth))
@@ -210,7 +210,7 @@ async def test_what_fails_for_one_recording_keeps_no_other_from_its_turn(
     assert [name async for name in parts.ledger.opened()] == [quiet]
 
 
-async def test_what_nobody_can_ask_for_any_more_is_dropped_from_the_ledger(parts: Parts) -> None:
+async def test_claims_that_are_not_needed_any_more_are_deleted(parts: Parts) -> None:
     ledger, claims = parts.ledger, parts.claims
     await claims.claim("idempotency", "key", request="x")
     for reference in ("over", "running", "unbound"):

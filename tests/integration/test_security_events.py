@@ -16,7 +16,7 @@ from local import archive
 from shared.core.blob_names import safe_name
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.archive_parts import archive_parts
-from tests.integration.test_archive_refusals import Stranger, forged, publish, stranger
+from tests.integration.test_archive_refusals import ForeignHost, foreign_host, forged, publish
 from tests.integration.test_recovery import HOUR
 from tests.integration.waiting import eventually
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from local.stack import Stack
     from tests.integration.archive_parts import Parts
 
-__all__ = ["acs_control", "app", "stranger"]
+__all__ = ["acs_control", "app", "foreign_host"]
 
 MEDIA = Path(__file__).resolve().parents[2] / ".local" / "media"
 SERVICE = "https://us-storage.asm.skype.com"
 LOCATIONS = {
-    "foreign origin": "{stranger}/v1/objects/x/content/video",
+    "foreign origin": "{foreign_host}/v1/objects/x/content/video",
     "instance metadata": "http://169.254.169.254/metadata/identity/oauth2/token?resource=https://storage.azure.com",
     "user and password": "http://user:password@127.0.0.1:{port}/v1/objects/x/content/video",
     "host as user": "http://127.0.0.1:{port}@localhost:{port}/v1",
@@ -85,33 +85,33 @@ def recordings(names: dict[str, int]) -> set[str]:
 
 @pytest.mark.parametrize("trick", LOCATIONS)
 async def test_a_location_that_is_not_trusted_is_kept_for_the_operator_and_nothing_else_happens(
-    trick: str, stack: Stack, app: aiohttp.ClientSession, archive_container: ContainerClient, stranger: Stranger
+    trick: str, stack: Stack, app: aiohttp.ClientSession, archive_container: ContainerClient, foreign_host: ForeignHost
 ) -> None:
-    port = int(stranger.origin.rpartition(":")[2])
-    event = forged(LOCATIONS[trick].format(stranger=stranger.origin, port=port))
+    port = int(foreign_host.origin.rpartition(":")[2])
+    event = forged(LOCATIONS[trick].format(foreign_host=foreign_host.origin, port=port))
     before = recordings(await archive.listing(archive_container))
     assert await post(stack, event) == 202
     row = await shown(app, event["id"])
     assert row["error"] == "UntrustedOrigin"
     assert "password" not in row["reason"]
-    assert stranger.requests == []
+    assert foreign_host.requests == []
     assert not [name for name in recordings(await archive.listing(archive_container)) - before if event["id"] in name]
     assert await archive.manifest_of(archive_container, event["data"]["recordingId"]) is None
 
 
 async def test_a_redirect_to_a_foreign_origin_is_shown_and_gets_no_request(
-    stack: Stack, app: aiohttp.ClientSession, acs_control: aiohttp.ClientSession, stranger: Stranger
+    stack: Stack, app: aiohttp.ClientSession, acs_control: aiohttp.ClientSession, foreign_host: ForeignHost
 ) -> None:
     truth = await finished_recording(acs_control, announce=False, contentType="audio", format="mp3")
     document = truth["chunks"][0]["documentId"]
     for target in ("content", "metadata"):
         stack.acs.order_fault(
-            kind="redirect", target=target, document_id=document, times=None, location=f"{stranger.origin}/steal"
+            kind="redirect", target=target, document_id=document, times=None, location=f"{foreign_host.origin}/steal"
         )
     await acs_control.post(f"recordings/{truth['recordingId']}/announce", json={})
     row = await shown(app, document)
     assert row["error"] == "UntrustedOrigin"
-    assert stranger.requests == []
+    assert foreign_host.requests == []
 
 
 @pytest.mark.parametrize("schema", ["eventgrid", "cloudevents"])
@@ -188,7 +188,7 @@ async def test_ids_that_look_like_paths_stay_in_the_recordings_own_place(trick: 
     assert all(name.startswith("calls/call.") and name.count("/") == 1 for name in outside), outside
     assert not [name for name in names if "/../" in name or "\\" in name or "\u202e" in name or "%" in name]
     assert prefix + "manifest.json" in names
-    # The metadata file is about another document, so the chunk waits, and somebody is told.
+    # The metadata file is about another document, so the chunk waits, and an incident is reported.
     [finding] = await parts.findings()
     assert (finding["kind"], finding["recordingId"]) == ("waiting", trick)
 

@@ -54,7 +54,7 @@ async def test_a_restart_keeps_address_and_data(own_azurite: Azurite) -> None:
         assert await (await container.download_blob("a")).readall() == b"bytes"
 
 
-async def test_a_taken_port_is_told_before_anything_is_started(azurite: Azurite, tmp_path: Path) -> None:
+async def test_a_taken_port_is_reported_before_anything_is_started(azurite: Azurite, tmp_path: Path) -> None:
     blob_port = azurite.ports[0]
     async with Supervisor(str(tmp_path)) as supervisor:
         second = Azurite(

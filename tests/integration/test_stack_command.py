@@ -59,22 +59,22 @@ def test_the_entry_parses_on_an_old_python(minor: int) -> None:
         ast.parse(file.read_text(), feature_version=(3, minor))
 
 
-def test_another_python_is_told_in_one_sentence_which_one_is_needed() -> None:
-    told = run(
+def test_another_python_is_an_error_that_names_the_needed_version() -> None:
+    done = run(
         "-c", "import runpy, sys; sys.version_info = (3, 9, 18, 'final', 0); runpy.run_module('local', run_name='x')"
     )
-    assert told.returncode == 1
-    assert told.stderr == (
+    assert done.returncode == 1
+    assert done.stderr == (
         f"python -m local needs Python 3.13, and {sys.executable} is 3.9: "
         "run `make setup`, then `.venv/bin/python -m local`\n"
     )
 
 
-def test_a_missing_package_is_told_in_one_sentence() -> None:
-    told = run("-c", "import runpy, sys; sys.modules['typer'] = None; runpy.run_module('local', run_name='x')")
-    assert told.returncode == 1
-    assert told.stderr.startswith("python -m local needs the package typer, which ")
-    assert len(told.stderr.splitlines()) == 1
+def test_a_missing_package_is_reported_in_one_sentence() -> None:
+    done = run("-c", "import runpy, sys; sys.modules['typer'] = None; runpy.run_module('local', run_name='x')")
+    assert done.returncode == 1
+    assert done.stderr.startswith("python -m local needs the package typer, which ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_moment_of_the_demo_that_there_is_not_is_refused_with_those_there_are() -> None:

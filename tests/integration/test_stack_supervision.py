@@ -37,7 +37,7 @@ async def main():
     return 0
 
 """
-# A program that stops its children when it is told to end, as every command of `python -m local` does, and one that
+# A program that stops its children when it is asked to end, as every command of `python -m local` does, and one that
 # ends without a word to them.
 _ORDERLY, _CARELESS = _PROGRAM + "sys.exit(run(main()))", _PROGRAM + "asyncio.run(main())"
 
@@ -102,7 +102,7 @@ async def test_a_signal_ends_a_command_that_does_not_stop_in_its_time_and_its_ch
     await no_process_of(label)
 
 
-async def test_a_child_that_ends_before_it_is_ready_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+async def test_a_child_that_ends_before_it_is_ready_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     async def never() -> bool:
         return False
 

@@ -57,7 +57,7 @@ async def test_a_taken_port_is_one_sentence_with_the_option_that_moves_it(tmp_pa
     await no_process_of(str(tmp_path))
 
 
-async def test_func_that_is_not_installed_is_told_before_anything_is_started(
+async def test_func_that_is_not_installed_is_reported_before_anything_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")

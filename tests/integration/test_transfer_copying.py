@@ -169,9 +169,7 @@ async def test_other_bytes_under_the_name_are_a_conflict_and_kept(server: Source
 
 
 @pytest.mark.parametrize("size", [BLOCK, SIZE])
-async def test_the_same_bytes_that_somebody_else_put_there_are_accepted(
-    server: SourceServer, store: Store, size: int
-) -> None:
+async def test_the_same_bytes_from_another_writer_are_accepted(server: SourceServer, store: Store, size: int) -> None:
     server.content = recording(size)
     blob = store.blob()
     await put_by_somebody_else(blob, server.content)
@@ -308,7 +306,7 @@ async def _abandon(server: SourceServer, store: Store, name: str) -> None:
     server.release_bodies()
 
 
-async def test_a_file_that_changes_while_it_is_copied_is_told(server: SourceServer, store: Store) -> None:
+async def test_a_file_that_changes_while_it_is_copied_is_reported(server: SourceServer, store: Store) -> None:
     server.hold_bodies(2 * BLOCK)
     server.faults += [None, Cuts(3 * BLOCK)]
     attempt = asyncio.create_task(copy(server, store.blob("a.mp4")))
@@ -370,11 +368,11 @@ async def test_a_page_in_place_of_the_file_leaves_nothing(server: SourceServer, 
     assert not store.proxy.asked
 
 
-async def test_progress_is_told_at_the_end_with_all_bytes(server: SourceServer, store: Store) -> None:
-    told: list[tuple[int, int | None]] = []
-    await copy(server, store.blob(), progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (SIZE, SIZE)
-    assert len(told) <= 3
+async def test_progress_is_reported_at_the_end_with_all_bytes(server: SourceServer, store: Store) -> None:
+    reported: list[tuple[int, int | None]] = []
+    await copy(server, store.blob(), progress=lambda done, total: reported.append((done, total)))
+    assert reported[-1] == (SIZE, SIZE)
+    assert len(reported) <= 3
 
 
 async def test_many_copies_at_once_share_one_budget(server: SourceServer, store: Store) -> None:

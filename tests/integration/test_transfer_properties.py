@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.core.errors import Retryable
-from shared.upload import pipeline
+from shared.upload import copier
 from shared.upload.block_plan import MIB
 from shared.upload.concurrency import Pace
 from shared.upload.copier import Copier
@@ -122,7 +122,7 @@ class Whimsical(Pace):
 def whims(seed: int) -> Iterator[None]:
     """Let copies use any number of connections, whatever they gain: small files are over before the pace has grown."""
     random = Random(seed)
-    with patch.object(pipeline, "Pace", lambda limit: Whimsical(limit, random)):
+    with patch.object(copier, "Pace", lambda limit: Whimsical(limit, random)):
         yield
 
 

@@ -16,7 +16,7 @@ from azure.storage.blob import BlobBlock, ContentSettings
 from shared.archiving.verification import Verification
 from shared.core.errors import InvalidRequest, NotArchived
 from shared.storage.ledger import TABLE
-from shared.storage.manifest import ArchivedChunk, Manifest, MediaFile, MetadataFile
+from shared.storage.manifest import ArchivedChunk, ArchivedMedia, ArchivedMetadata, Manifest
 from tests.integration.archive_fixtures import acs_control, app, finished_recording
 from tests.integration.completion_fixtures import Workshop, event_of, workshop
 from tests.integration.waiting import eventually
@@ -83,7 +83,7 @@ async def test_an_untouched_recording_is_verified_over_http(
         "next": None,
         "verifiedAt": report["verifiedAt"],
     }
-    for path, status in (("recordings/nobody/verify", 404), (f"recordings/{entry['name']}/verify?chunk=x", 400)):
+    for path, status in (("recordings/unknown/verify", 404), (f"recordings/{entry['name']}/verify?chunk=x", 400)):
         async with app.post(path) as answer:
             assert answer.status == status
             assert answer.content_type == "application/problem+json"
@@ -107,7 +107,7 @@ async def changed(container: ContainerClient, prefix: str, damage: str) -> None:
             await media.set_blob_metadata({"documentid": "another"})
         case "metadata":
             await container.upload_blob(f"{prefix}/0000.metadata.json", b"{}", overwrite=True)
-        case "stranger":
+        case "unnamed file":
             await container.upload_blob(f"{prefix}/0000.mp4", b"not of this recording")
 
 
@@ -121,7 +121,7 @@ async def changed(container: ContainerClient, prefix: str, damage: str) -> None:
         ("Content-MD5", "its Content-MD5 says"),
         ("document", "0000.mp3 was copied from another document"),
         ("metadata", "0000.metadata.json has 2 bytes"),
-        ("stranger", "0000.mp4 is there and the manifest does not name it"),
+        ("unnamed file", "0000.mp4 is there and the manifest does not name it"),
     ],
 )
 async def test_what_was_changed_is_named(shop: Workshop, damage: str, named: str) -> None:
@@ -132,7 +132,7 @@ async def test_what_was_changed_is_named(shop: Workshop, damage: str, named: str
     assert not report.verified
     differences = [*report.differences, *report.chunks[0].differences]
     assert any(named in difference for difference in differences), differences
-    assert report.chunks[0].ok == (damage == "stranger")
+    assert report.chunks[0].ok == (damage == "unnamed file")
 
 
 async def test_gaps_and_chunks_that_wait_are_named(shop: Workshop) -> None:
@@ -153,7 +153,7 @@ async def test_gaps_and_chunks_that_wait_are_named(shop: Workshop) -> None:
     assert not report.verified
 
 
-async def test_files_of_a_chunk_that_is_on_its_way_are_no_strangers(shop: Workshop) -> None:
+async def test_files_of_a_chunk_that_is_being_archived_are_no_difference(shop: Workshop) -> None:
     truth = await shop.acs.recording(durationSeconds=2, chunks=1, contentType="audio")
     await shop.acs.fault(kind="status", status=404, target="metadata", documentId=truth["chunks"][0]["documentId"])
     await shop.announce(event_of(truth))
@@ -198,8 +198,10 @@ async def test_a_large_chunk_is_read_in_little_memory(shop: Workshop) -> None:
         index=0,
         document_id="d",
         archived_at="2026-11-22T00:00:00Z",
-        content=MediaFile(blob=f"{prefix}/0000.wav", size=len(content), md5=digests[0], sha256=digests[1]),
-        metadata=MetadataFile(blob=f"{prefix}/0000.metadata.json", size=2, sha256=hashlib.sha256(b"{}").hexdigest()),
+        content=ArchivedMedia(blob=f"{prefix}/0000.wav", size=len(content), md5=digests[0], sha256=digests[1]),
+        metadata=ArchivedMetadata(
+            blob=f"{prefix}/0000.metadata.json", size=2, sha256=hashlib.sha256(b"{}").hexdigest()
+        ),
     )
     manifest = Manifest(recording_id="large", chunks=(chunk,))
     await shop.container.upload_blob(f"{prefix}/manifest.json", manifest.to_json(), overwrite=True)

@@ -1,4 +1,4 @@
-"""What recordings are made of, in memory: a table, a service and an archive that do as they are told."""
+"""What recordings are made of, in memory: a table, a service and an archive with prepared answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.recordings.service import Recordings
 from shared.storage.archive import Archive
 from shared.storage.claims import Claims
 from shared.storage.ledger import Ledger
-from shared.storage.manifest import ArchivedChunk, Manifest, ManifestStatus, MediaFile
+from shared.storage.manifest import ArchivedChunk, ArchivedMedia, Manifest, ManifestStatus
 from shared.storage.manifests import NO_MANIFEST, ManifestVersion
 from shared.storage.places import RecordingPlaces
 from shared.storage.table import Table
@@ -181,7 +181,7 @@ def manifest(*archived: bool, last: str = "SessionEnded", start: datetime = NOW)
             document_id=f"document{index}",
             end_reason="ChunkMaximumSizeExceeded" if index < len(archived) - 1 else last,
             archived_at="2026-11-22T09:20:00.000000Z" if done else None,
-            content=MediaFile(blob="b", size=100, md5="0", sha256="0") if done else None,
+            content=ArchivedMedia(blob="b", size=100, md5="0", sha256="0") if done else None,
         )
         for index, done in enumerate(archived)
     )

@@ -72,7 +72,7 @@ def test_examples_of_a_start_are_starts(example: dict[str, Any]) -> None:
     assert not list(StartRecording.model_validate(example).faults())
 
 
-def test_what_needs_a_key_says_so_and_what_does_not_too() -> None:
+def test_every_operation_documents_whether_it_needs_a_key() -> None:
     for route in ROUTES:
         operation = OPERATIONS[route.function]
         assert (operation["security"] == []) is route.anonymous

@@ -15,7 +15,7 @@ from shared.archiving.publisher import Publisher
 from shared.core.errors import TopicUnavailable
 from shared.incidents.incidents import Incident, _row
 from shared.incidents.kinds import IncidentKind
-from shared.storage.manifest import ArchivedChunk, Manifest, MediaFile
+from shared.storage.manifest import ArchivedChunk, ArchivedMedia, Manifest
 
 if TYPE_CHECKING:
     from azure.core.messaging import CloudEvent
@@ -48,7 +48,7 @@ def manifest(*digests: str, **facts: Any) -> Manifest:
             index=index,
             document_id=f"d{index}",
             archived_at=f"2026-11-22T00:00:0{index}.000000Z",
-            content=MediaFile(blob=f"{PREFIX}/{index:04}.mp4", size=10, md5="0", sha256=digest),
+            content=ArchivedMedia(blob=f"{PREFIX}/{index:04}.mp4", size=10, md5="0", sha256=digest),
         )
         for index, digest in enumerate(digests)
     )
@@ -75,12 +75,12 @@ async def test_participants_are_in_no_event() -> None:
     assert "alice" not in str(topic.events[0].data)
 
 
-async def test_a_finding_is_another_event_only_when_it_grows_louder() -> None:
+async def test_an_incident_is_another_event_only_when_its_severity_grows() -> None:
     topic = Topic()
     for severity in ("warning", "warning", "urgent"):
         await topic.announcer().attention({"id": "chunk.x", "kind": "chunk", "severity": severity, "reason": "late"})
-    first, again, louder = [event.id for event in topic.events]
-    assert first == again != louder
+    first, again, severe = [event.id for event in topic.events]
+    assert first == again != severe
     assert topic.events[0].subject == "attention/chunk.x"
 
 

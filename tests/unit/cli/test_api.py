@@ -43,7 +43,7 @@ def refusal(error: errors.ArchiverError) -> Answer:
         ),
         (
             errors.ServiceError(429, "TooManyRequests", "Slow down.", retry_after=30),
-            "The service asks to slow down: Slow down. (the service's code TooManyRequests); try again in 30 s",
+            "The service throttles requests: Slow down. (the service's code TooManyRequests); try again in 30 s",
         ),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_missing_consent_names_its_field() -> None:
         (Answer(500, {"type": 1, "errors": "x", "detail": None}), "answered 500"),
     ],
 )
-def test_an_answer_that_is_none_of_the_apps_is_told_too(answer: Answer, said: str) -> None:
+def test_an_answer_of_another_program_is_reported_in_a_sentence_too(answer: Answer, said: str) -> None:
     assert said in sentence(answer)
 
 
@@ -74,7 +74,7 @@ def test_a_wrong_field_ends_as_a_wrong_option_does_and_everything_else_with_1() 
     assert Refused(refusal(errors.NotArchived())).exit_code == 1
 
 
-def test_nothing_from_outside_reaches_the_terminal_as_more_than_a_line() -> None:
+def test_text_from_outside_is_one_line_on_the_terminal() -> None:
     hostile = {"type": "x", "title": "t\x1b[2J", "detail": "a\nb\x07", "code": "\r\x9bc"}
     assert sentence(Answer(400, hostile)).isprintable()
     assert one_line("a\x1b[31m\n b\u2028c") == "a[31m b c"
@@ -84,7 +84,7 @@ def test_an_id_is_one_part_of_a_path() -> None:
     assert segment("../a/b?c=d==") == "..%2Fa%2Fb%3Fc%3Dd%3D%3D"
 
 
-def test_times_are_told_as_people_do() -> None:
+def test_hours_are_readable() -> None:
     assert [hours(left) for left in (None, 0, 0.0, 0.5, 1.0, 23.94)] == [
         "unknown",
         "none",
@@ -119,7 +119,7 @@ def test_times_are_told_as_people_do() -> None:
         (["reindex"], "--url (or RECORDINGS_URL)"),
     ],
 )
-def test_wrong_options_are_one_sentence_before_anybody_is_asked(arguments: list[str], said: str) -> None:
+def test_wrong_options_are_one_sentence_before_any_request(arguments: list[str], said: str) -> None:
     result = CliRunner(env={"RECORDINGS_URL": None, "RECORDINGS_KEY": None}).invoke(app, arguments)
     assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (2, "", 1)
     assert said in result.stderr

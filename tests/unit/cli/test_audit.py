@@ -1,4 +1,4 @@
-"""`recordings verify --all`: several recordings at a time, each once, and resumable whatever comes between."""
+"""`recordings verify --all`: several recordings at a time, each once, and resumable after any interruption."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ async def test_every_recording_is_verified_once_and_no_more_at_a_time_than_asked
     assert (audit.recordings, audit.differing) == (len(ALL), [])
 
 
-async def test_what_differs_is_told_in_the_archives_order() -> None:
+async def test_differences_are_reported_in_the_archives_order() -> None:
     app, audit = App(damaged={ALL[7], ALL[1], ALL[0]}), Audit("https://app", SINCE)
     await audited(app, audit)
     assert [found["prefix"] for found in audit.as_json()["differing"]] == [ALL[0], ALL[1], ALL[7]]
 
 
-async def test_an_audit_that_broke_off_goes_on_with_what_was_not_verified(tmp_path: Path) -> None:
+async def test_an_interrupted_audit_continues_with_what_was_not_verified(tmp_path: Path) -> None:
     file = tmp_path / "audit.json"
     app = App(damaged={ALL[6]}, away={ALL[8]})
     with pytest.raises(CommandError, match="cannot be reached"):

@@ -1,4 +1,4 @@
-"""How the command is called, and what it refuses before it asks anybody."""
+"""How the command is called, and what it refuses before any request."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def test_keys_that_cannot_be_read_are_one_sentence(tmp_path: Path, text: str) ->
     assert "--folder" in result.stderr
 
 
-async def test_what_is_wrong_with_the_local_stack_is_mended_locally() -> None:
-    """Nobody should run azd against the machine under the desk."""
+async def test_the_fix_for_the_local_stack_is_a_local_command() -> None:
+    """No command of azd can repair the local stack."""
     address = f"http://127.0.0.1:{free_port()}"
     stack = ElsewhereSubscribed(address, address, "acs", 1)
     found = (await examine_local(address, LocalKeys("key", "master"), stack, 5)).findings
-    mends = {finding.check: finding.mend for finding in found if finding.mend}
-    assert set(mends) == {"app.reachable", "events.target"}
-    assert all("make run" in mend and "azd" not in mend for mend in mends.values())
+    fixes = {finding.check: finding.fix for finding in found if finding.fix}
+    assert set(fixes) == {"app.reachable", "events.target"}
+    assert all("make run" in fix and "azd" not in fix for fix in fixes.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def test_the_functions_that_are_looked_for_are_those_of_the_code() -> None:
 def test_a_disabled_function_is_named_with_the_setting_that_disables_it() -> None:
     finding = check_functions({**dict.fromkeys(FUNCTIONS, True), "archive_chunk": False})
     assert finding.status is Status.FAILED
-    assert "AzureWebJobs.archive_chunk.Disabled" in str(finding.mend)
+    assert "AzureWebJobs.archive_chunk.Disabled" in str(finding.fix)
 
 
 def test_the_document_names_every_option_of_every_command() -> None:

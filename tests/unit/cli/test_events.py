@@ -1,4 +1,4 @@
-"""What is found in a topic's subscriptions, whoever tells of them."""
+"""What is found in a topic's subscriptions, in Azure or in the emulator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOPIC = Topic("acs", "Succeeded", "contoso.communication.azure.com", has_identit
 
 
 class Source:
-    """Tells what it was given."""
+    """Returns what it was given."""
 
     def __init__(self, *subscriptions: Subscription, withholds_container: bool = False) -> None:
         self._subscriptions = list(subscriptions)
@@ -57,7 +57,7 @@ async def test_the_subscription_that_is_right_is_chosen_among_others() -> None:
 
 
 @pytest.mark.parametrize("types", [None, ("All",), (EVENT_TYPE.lower(),)])
-async def test_every_way_to_let_the_event_pass_is_known(types: tuple[str, ...] | None) -> None:
+async def test_every_filter_that_passes_the_event_is_known(types: tuple[str, ...] | None) -> None:
     assert (await check(Source(replace(GOOD, event_types=types))))["events.types"].status is Status.OK
 
 
@@ -77,19 +77,19 @@ async def test_the_time_to_live_has_to_leave_time_to_replay(minutes: int, retent
     assert found["events.ttl"].status is status
 
 
-async def test_subscriptions_of_other_events_for_others_are_none() -> None:
+async def test_subscriptions_of_other_events_to_other_apps_are_ignored() -> None:
     other = replace(GOOD, to_app=False, event_types=("Microsoft.Communication.CallStarted",))
     found = await check(Source(other))
     assert found["events.subscription"].status is Status.FAILED
     assert found["events.target"].status is Status.SKIPPED
 
 
-async def test_a_subscription_whose_function_is_not_told_is_not_taken_for_the_missing_one() -> None:
+async def test_a_subscription_whose_function_is_unknown_is_not_taken_for_the_missing_one() -> None:
     calls = replace(GOOD, name="calls", function=None, event_types=("Microsoft.Communication.CallStarted",))
     assert (await check(Source(calls)))["events.subscription"].status is Status.FAILED
     assert (await check(Source(calls, replace(GOOD, function=None))))["events.types"].status is Status.OK
 
 
-async def test_a_container_that_one_may_not_see_is_not_called_missing() -> None:
+async def test_a_container_that_may_not_be_read_is_not_reported_as_missing() -> None:
     found = await check(Source(GOOD, withholds_container=True))
     assert found["events.dead_letter_container"].status is Status.SKIPPED

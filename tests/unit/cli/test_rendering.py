@@ -1,4 +1,4 @@
-"""How recordings, findings, reports and progress are shown."""
+"""Recordings, incidents, reports and progress as text."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_recording_is_shown_with_its_times_pauses_chunks_and_the_hours_left() 
     ]
 
 
-def test_of_a_recording_that_nobody_knows_much_of_little_is_shown() -> None:
+def test_a_recording_of_which_little_is_known_has_few_lines() -> None:
     assert lines(body(state=State.UNKNOWN, service_state="inactive")) == [
         "unknown    eyJx",
         "  started   not known",
@@ -84,7 +84,7 @@ def test_of_a_recording_that_nobody_knows_much_of_little_is_shown() -> None:
     ]
 
 
-def test_the_summary_tells_of_what_is_under_way() -> None:
+def test_the_summary_has_the_chunks_in_progress() -> None:
     assert summary(body(state=State.STARTING)) == "starting"
     assert summary(body(chunks=CHUNKS, hours_left=0.5)) == (
         "archiving: 1 of 3 chunks archived; chunk 1 retrying 25 % of 4.0 MiB; source: 30 min left"
@@ -92,7 +92,7 @@ def test_the_summary_tells_of_what_is_under_way() -> None:
     assert summary(body(state=State.ARCHIVED, chunks=CHUNKS[:1])) == "archived: 1 of 1 chunks archived"
 
 
-def test_a_finding_is_shown_with_the_hours_left() -> None:
+def test_an_incident_is_shown_with_the_hours_left() -> None:
     finding = {"severity": "urgent", "hoursLeft": 3.21, "reason": "a\nb", "id": "chunk.x", "prefix": "2026/11/22/x"}
     assert attention_command.lines(finding) == [
         "urgent    3.2 h left  a b",
@@ -109,8 +109,8 @@ def test_a_finding_is_shown_with_the_hours_left() -> None:
         ({"refused": "no event has come"}, "not retried  event.x: no event has come"),
     ],
 )
-def test_what_became_of_a_finding_that_was_retried_is_told(outcome: dict[str, Any], said: str) -> None:
-    assert attention_command.told({"id": "event.x", **outcome}) == said
+def test_the_outcome_of_a_retry_is_one_line(outcome: dict[str, Any], said: str) -> None:
+    assert attention_command.outcome_line({"id": "event.x", **outcome}) == said
 
 
 def test_a_report_is_shown_difference_by_difference() -> None:
@@ -121,14 +121,14 @@ def test_a_report_is_shown_difference_by_difference() -> None:
     assert verify_command.lines(well) == ["p: 1 chunk read back, as the manifest says"]
 
 
-def test_a_reindexing_tells_what_it_has_done() -> None:
+def test_the_summary_of_reindex_counts_what_was_done() -> None:
     total = {"recordings": 3, "learnt": 2, "findings": 1, "unreadable": ["x"]}
-    assert reindex_command.told(total) == (
-        "3 recordings looked at, 2 of them put back into the ledger; 1 findings put back on the list; 1 cannot be read"
+    assert reindex_command.summary(total) == (
+        "3 recordings read, 2 of them restored in the ledger; 1 incidents restored; 1 blobs cannot be read"
     )
 
 
-def test_an_audit_goes_on_where_its_file_says(tmp_path: Path) -> None:
+def test_an_audit_continues_from_its_file(tmp_path: Path) -> None:
     file = tmp_path / "audit.json"
     audit = Audit.resumed(file, "https://app", "2026-11-01")
     audit.done.append("2026/11/22/x")
@@ -141,7 +141,7 @@ def test_an_audit_goes_on_where_its_file_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', '{"version": 1, "url": "u", "other": 1}'])
-def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path: Path, text: str) -> None:
+def test_another_kind_of_file_is_refused_and_not_changed(tmp_path: Path, text: str) -> None:
     file = tmp_path / "notes.txt"
     file.write_text(text)
     with pytest.raises(UsageError, match="--resume-file"):

@@ -1,4 +1,4 @@
-"""How findings are shown."""
+"""Findings as text."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ KEY = "kkkkkkkkkkkkkkkk"
 FINDINGS = [
     Finding.ok("a.well", "fine"),
     Finding.warning("b", "odd", "look at it"),
-    Finding.failed("c.ill", f"it answered {KEY}\x1b[31m\nand more", "mend it"),
-    Finding.skipped("d", "cannot be told"),
+    Finding.failed("c.ill", f"it answered {KEY}\x1b[31m\nand more", "fix it"),
+    Finding.skipped("d", "not known"),
 ]
 
 
@@ -31,21 +31,21 @@ def shown(findings: list[Finding], *, encoding: str = "utf-8", terminal: bool = 
     return raw.getvalue().decode(encoding)
 
 
-def test_each_check_is_a_line_and_its_mend_stands_below() -> None:
+def test_each_check_is_a_line_with_its_fix_below() -> None:
     assert shown(FINDINGS).splitlines() == [
         "✓ a.well  fine",
         "! b       odd",
-        "  mend: look at it",
+        "  fix: look at it",
         "✗ c.ill   it answered ***[31m and more",
-        "  mend: mend it",
-        "\N{EN DASH} d       cannot be told",
+        "  fix: fix it",
+        "\N{EN DASH} d       not known",
         "4 checks: 1 ok, 1 to look at, 1 failed, 1 skipped",
     ]
 
 
 def test_where_signs_cannot_be_shown_there_are_words() -> None:
     lines = shown(FINDINGS, encoding="ascii").splitlines()
-    assert [line.split()[0] for line in lines if "mend:" not in line] == ["ok", "warn", "FAIL", "skip", "4"]
+    assert [line.split()[0] for line in lines if "fix:" not in line] == ["ok", "warn", "FAIL", "skip", "4"]
 
 
 def test_colours_are_for_terminals_and_nothing_from_outside_can_write_to_one() -> None:

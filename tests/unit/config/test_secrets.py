@@ -79,7 +79,7 @@ SECRET = "bm90LWEtcmVhbC1zZWNyZXQtYXQtYWxs+/=="
         f"Authorization: Bearer {SECRET}",
     ],
 )
-def test_credentials_are_cut_out_of_what_is_logged(text: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_credentials_are_removed_from_logs(text: str, caplog: pytest.LogCaptureFixture) -> None:
     assert SECRET not in redacted(text)
     log.error("refused", reason=text)
     record = caplog.records[-1]

@@ -72,7 +72,7 @@ def test_the_day_in_the_prefix_is_utc() -> None:
     assert blob_names.recording_prefix("r", evening) == "2026/11/21/r"
 
 
-def test_blobs_lie_where_the_documentation_says() -> None:
+def test_blobs_have_the_documented_names() -> None:
     assert blob_names.manifest_blob("p") == "p/manifest.json"
     assert blob_names.content_blob("p", 3, "mp4") == "p/0003.mp4"
     assert blob_names.content_blob("p", 12345, "wav") == "p/12345.wav"

@@ -29,7 +29,7 @@ def test_fields_end_with_their_block(caplog: pytest.LogCaptureFixture) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text())
-def test_a_value_cannot_begin_a_line_or_pose_as_a_field(caplog: pytest.LogCaptureFixture, value: str) -> None:
+def test_a_value_cannot_begin_a_line_or_look_like_a_field(caplog: pytest.LogCaptureFixture, value: str) -> None:
     log.error("refused", reason=value, last=1)
     message = caplog.records[-1].getMessage()
     assert message.splitlines() == [message]

@@ -34,7 +34,7 @@ def test_formats_that_are_recorded_are_recognised_by_their_first_bytes(head: byt
         b"\xff" * 64,
     ],
 )
-def test_anything_else_is_recognised_as_nothing(head: bytes) -> None:
+def test_other_content_has_no_format(head: bytes) -> None:
     assert sniff(head) is None
 
 
@@ -51,7 +51,7 @@ def test_anything_else_is_recognised_as_nothing(head: bytes) -> None:
         (b"\x00\x01\x02", "something unknown"),
     ],
 )
-def test_what_came_instead_is_described_for_a_person(head: bytes, words: str) -> None:
+def test_other_content_is_described(head: bytes, words: str) -> None:
     assert describe(head) == words
 
 

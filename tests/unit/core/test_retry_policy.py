@@ -30,15 +30,15 @@ def test_the_delay_is_spread_by_a_quarter_each_way(tries: int, by: float) -> Non
 
 
 @given(st.integers(1, 10_000), chance, st.floats(1, 86_400))
-def test_a_try_never_leaps_over_the_deadline(tries: int, by: float, left: float) -> None:
+def test_a_try_is_never_delayed_past_the_deadline(tries: int, by: float, left: float) -> None:
     time_left = timedelta(seconds=left)
     waited = delay(tries, time_left=time_left, by=by)
     assert waited <= max(time_left / 2, timedelta(seconds=30))
 
 
 @given(st.integers(1, 10_000), chance, st.floats(0, 3600))
-def test_the_other_sides_wish_is_kept(tries: int, by: float, wish: float) -> None:
-    assert delay(tries, by=by, retry_after=wish) >= timedelta(seconds=wish)
+def test_a_retry_after_of_the_other_side_is_kept(tries: int, by: float, asked: float) -> None:
+    assert delay(tries, by=by, retry_after=asked) >= timedelta(seconds=asked)
 
 
 @given(chance)
@@ -51,9 +51,9 @@ def test_a_chunk_is_tried_many_times_before_its_source_expires(by: float) -> Non
     assert tries < 200
 
 
-@pytest.mark.parametrize("wish", [700_000.0, 1e10])
-def test_a_delay_is_never_longer_than_a_queue_takes(wish: float) -> None:
-    assert delay(1, retry_after=wish) == LONGEST_QUEUED
+@pytest.mark.parametrize("asked", [700_000.0, 1e10])
+def test_a_delay_is_never_longer_than_a_queue_takes(asked: float) -> None:
+    assert delay(1, retry_after=asked) == LONGEST_QUEUED
 
 
 def test_delays_in_place_double_until_the_retries_are_used_up() -> None:
@@ -63,7 +63,7 @@ def test_delays_in_place_double_until_the_retries_are_used_up() -> None:
 
 def test_a_delay_in_place_that_is_too_long_is_left_to_the_caller() -> None:
     backoff = Backoff(first=0.5, longest=20)
-    assert [backoff.delay(1, wish) for wish in (0, 20, 21)] == [0, 20, None]
+    assert [backoff.delay(1, asked) for asked in (0, 20, 21)] == [0, 20, None]
     assert backoff.delay(7) is None
 
 

@@ -31,7 +31,7 @@ def spans() -> Iterator[InMemorySpanExporter]:
     meters.shutdown()
 
 
-def test_a_trace_goes_on_elsewhere(spans: InMemorySpanExporter) -> None:
+def test_a_trace_continues_in_another_process(spans: InMemorySpanExporter) -> None:
     with telemetry.span("here"):
         carried = telemetry.traceparent()
     with telemetry.span("there", parent=carried):
@@ -42,7 +42,7 @@ def test_a_trace_goes_on_elsewhere(spans: InMemorySpanExporter) -> None:
     assert (there.parent.trace_id, there.parent.span_id) == (here.context.trace_id, here.context.span_id)
 
 
-def test_what_was_being_traced_when_a_trace_goes_on_is_linked(spans: InMemorySpanExporter) -> None:
+def test_the_current_span_is_linked_when_another_trace_continues(spans: InMemorySpanExporter) -> None:
     with telemetry.span("the platform's"), telemetry.span("ours", parent=PARENT, chunk=0, callId=None):
         pass
     ours, platforms = spans.get_finished_spans()
@@ -54,7 +54,7 @@ def test_what_was_being_traced_when_a_trace_goes_on_is_linked(spans: InMemorySpa
 
 
 @pytest.mark.parametrize("parent", [None, "", "nonsense", "00-" + "0" * 32 + "-b7ad6b7169203331-01"])
-def test_what_is_no_traceparent_is_passed_over(spans: InMemorySpanExporter, parent: str | None) -> None:
+def test_an_invalid_traceparent_is_ignored(spans: InMemorySpanExporter, parent: str | None) -> None:
     with telemetry.span("outer"), telemetry.span("inner", parent=parent):
         pass
     inner, outer = spans.get_finished_spans()
@@ -64,7 +64,9 @@ def test_what_is_no_traceparent_is_passed_over(spans: InMemorySpanExporter, pare
     assert not inner.links
 
 
-def test_an_error_of_ours_says_why_and_one_of_others_only_what_it_is(spans: InMemorySpanExporter) -> None:
+def test_the_apps_errors_are_recorded_with_their_message_and_others_with_their_type(
+    spans: InMemorySpanExporter,
+) -> None:
     for error in (SourceUnavailable("the service did not answer"), ValueError("sig=secret")):
         with pytest.raises(type(error)), telemetry.span("try"):
             raise error
@@ -87,7 +89,7 @@ def test_an_error_of_ours_says_why_and_one_of_others_only_what_it_is(spans: InMe
         ({"OTEL_METRICS_EXPORTER": "otlp, Console"}, True),
     ],
 )
-def test_it_is_on_where_the_worker_or_the_console_is_asked_for(environment: dict[str, str], wanted: bool) -> None:
+def test_telemetry_is_on_if_the_worker_or_the_console_is_configured(environment: dict[str, str], wanted: bool) -> None:
     assert telemetry.wanted(environment) is wanted
 
 
@@ -113,7 +115,7 @@ telemetry.attention_raised("urgent", "chunk")
 """
 
 
-def test_switched_off_nothing_of_opentelemetry_is_imported() -> None:
+def test_opentelemetry_is_not_imported_when_switched_off() -> None:
     shown = run(WORK + 'print(carried, [name for name in sys.modules if name.startswith("opentelemetry")])')
     assert shown.strip() == "None []"
 

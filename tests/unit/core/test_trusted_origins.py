@@ -70,7 +70,7 @@ def test_the_refusal_names_the_origin_and_the_setting_but_not_the_path() -> None
 
 
 @given(st.text(max_size=60))
-def test_no_text_is_trusted_by_accident(text: str) -> None:
+def test_no_arbitrary_text_is_trusted(text: str) -> None:
     try:
         ORIGINS.check(f"https://{text}")
     except UntrustedOrigin:

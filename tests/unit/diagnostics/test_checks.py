@@ -13,7 +13,7 @@ from azure.identity import CredentialUnavailableError
 from shared.config.settings import Settings
 from shared.core.errors import SettingsError
 from shared.diagnostics.checks import CHECKS, diagnosed_by
-from shared.diagnostics.findings import Check, CheckResult, CheckStatus, Diagnosis, Trouble, explained, run_checks
+from shared.diagnostics.results import Check, CheckResult, CheckStatus, Diagnosis, Trouble, explained, run_checks
 
 
 async def well(_: object) -> str:
@@ -33,56 +33,56 @@ async def broken(_: object) -> str:
 
 
 async def statuses(*checks: Check[object]) -> dict[str, CheckStatus]:
-    return {finding.check: finding.status for finding in await run_checks(checks, object())}
+    return {result.check: result.status for result in await run_checks(checks, object())}
 
 
-async def test_what_waits_for_something_ill_is_skipped_and_so_is_what_waits_for_that() -> None:
-    found = await statuses(Check("a", ill), Check("b", well, after=("a",)), Check("c", well, after=("b",)))
-    assert found == {"a": CheckStatus.FAILED, "b": CheckStatus.SKIPPED, "c": CheckStatus.SKIPPED}
+async def test_a_check_after_a_failed_one_is_skipped_and_so_is_the_one_after_it() -> None:
+    result = await statuses(Check("a", ill), Check("b", well, after=("a",)), Check("c", well, after=("b",)))
+    assert result == {"a": CheckStatus.FAILED, "b": CheckStatus.SKIPPED, "c": CheckStatus.SKIPPED}
 
 
-async def test_a_warning_keeps_nothing_from_being_checked() -> None:
-    found = await statuses(Check("a", doubtful), Check("b", well, after=("a",)))
-    assert found == {"a": CheckStatus.WARNING, "b": CheckStatus.OK}
+async def test_a_check_after_a_warning_is_made() -> None:
+    result = await statuses(Check("a", doubtful), Check("b", well, after=("a",)))
+    assert result == {"a": CheckStatus.WARNING, "b": CheckStatus.OK}
 
 
-async def test_a_check_that_breaks_is_a_finding_without_its_message() -> None:
-    findings = await run_checks([Check("a", broken), Check("b", well)], object())
-    assert [finding.status for finding in findings] == [CheckStatus.FAILED, CheckStatus.OK]
-    assert "secret" not in findings[0].detail
+async def test_a_broken_check_is_a_failed_result_without_the_errors_message() -> None:
+    results = await run_checks([Check("a", broken), Check("b", well)], object())
+    assert [result.status for result in results] == [CheckStatus.FAILED, CheckStatus.OK]
+    assert "secret" not in results[0].detail
 
 
-async def test_a_check_that_takes_too_long_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_check_that_times_out_is_a_failed_result(monkeypatch: pytest.MonkeyPatch) -> None:
     async def endless(_: object) -> str:
         await asyncio.Event().wait()
         return ""
 
-    monkeypatch.setattr("shared.diagnostics.findings.TIMEOUT", 0.01)
-    (finding,) = await run_checks([Check("a", endless)], object())
-    assert (finding.status, finding.detail) == (CheckStatus.FAILED, "no answer within 0.01 s")
+    monkeypatch.setattr("shared.diagnostics.results.TIMEOUT", 0.01)
+    (result,) = await run_checks([Check("a", endless)], object())
+    assert (result.status, result.detail) == (CheckStatus.FAILED, "no answer within 0.01 s")
 
 
 @pytest.mark.parametrize(
-    ("found", "status"),
+    ("results", "status"),
     [
         ([CheckStatus.OK, CheckStatus.SKIPPED], "ok"),
         ([CheckStatus.OK, CheckStatus.WARNING], "warning"),
         ([CheckStatus.WARNING, CheckStatus.FAILED, CheckStatus.OK], "failed"),
     ],
 )
-def test_the_answer_is_as_good_as_the_worst_finding(found: list[CheckStatus], status: str) -> None:
-    assert Diagnosis([CheckResult("a", each, "") for each in found]).as_json()["status"] == status
+def test_the_answers_status_is_the_worst_result(results: list[CheckStatus], status: str) -> None:
+    assert Diagnosis([CheckResult("a", each, "") for each in results]).as_json()["status"] == status
 
 
-def test_settings_that_are_wrong_are_all_named_and_nothing_else_is_tried() -> None:
+def test_all_wrong_settings_are_named_and_no_other_check_is_made() -> None:
     with pytest.raises(SettingsError) as raised:
         Settings.from_environment({"COPY_BLOCK_MIB": "0", "ARCHIVE_CONTAINER": "-"})
-    first, *others = diagnosed_by(raised.value).findings
+    first, *others = diagnosed_by(raised.value).results
     assert (first.check, first.status) == ("settings", CheckStatus.FAILED)
     for name in ("ACS_ENDPOINT", "ARCHIVE_STORAGE__tableServiceUri", "COPY_BLOCK_MIB", "ARCHIVE_CONTAINER"):
         assert name in first.detail
-    assert [finding.check for finding in others] == [check.id for check in CHECKS[1:]]
-    assert {finding.status for finding in others} == {CheckStatus.SKIPPED}
+    assert [result.check for result in others] == [check.id for check in CHECKS[1:]]
+    assert {result.status for result in others} == {CheckStatus.SKIPPED}
 
 
 class Response:
@@ -102,7 +102,7 @@ def refused(status: int, code: str, kind: type[HttpResponseError] = HttpResponse
 
 
 @pytest.mark.parametrize(
-    ("error", "detail", "mend"),
+    ("error", "detail", "fix"),
     [
         (refused(403, "AuthorizationPermissionMismatch"), "403 AuthorizationPermissionMismatch", "the role X"),
         (refused(403, "AuthorizationFailure"), "403", "firewall"),
@@ -114,13 +114,11 @@ def refused(status: int, code: str, kind: type[HttpResponseError] = HttpResponse
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-def test_what_storage_refuses_is_told_in_plain_words_with_its_mend(
-    error: HttpResponseError, detail: str, mend: str
-) -> None:
-    said = explained(error, "the role X")
-    assert detail in said[0]
-    assert mend in said[1]
-    assert "SECRET" not in "".join(said)
+def test_a_refusal_of_storage_is_reported_with_the_fix(error: HttpResponseError, detail: str, fix: str) -> None:
+    explanation = explained(error, "the role X")
+    assert detail in explanation[0]
+    assert fix in explanation[1]
+    assert "SECRET" not in "".join(explanation)
 
 
 def test_every_check_has_an_id_of_its_own() -> None:

@@ -1,4 +1,4 @@
-"""The health route is open to everybody: asking it often must not cost the service, which counts the app's requests."""
+"""The health route needs no key: many requests to it must not cost the service, which throttles the app's requests."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def dependencies() -> Dependencies:
     return Dependencies()
 
 
-async def test_many_who_ask_at_once_share_one_look(dependencies: Dependencies) -> None:
-    found = await asyncio.gather(*(dependencies.health.check() for _ in range(50)))
-    assert all(finding.ok for findings in found for finding in findings.values())
+async def test_simultaneous_requests_share_one_check(dependencies: Dependencies) -> None:
+    results = await asyncio.gather(*(dependencies.health.check() for _ in range(50)))
+    assert all(state.ok for states in results for state in states.values())
     assert dependencies.asked == 3
 
 
-async def test_what_was_found_is_told_for_some_seconds_and_then_looked_for_again(dependencies: Dependencies) -> None:
+async def test_a_result_is_used_for_some_seconds_and_then_checked_again(dependencies: Dependencies) -> None:
     await dependencies.health.check()
     dependencies.time += FRESH - 0.1
     await dependencies.health.check()
@@ -60,7 +60,7 @@ async def test_what_was_found_is_told_for_some_seconds_and_then_looked_for_again
     assert dependencies.asked == 6
 
 
-async def test_a_caller_who_leaves_does_not_end_the_look_for_the_others(dependencies: Dependencies) -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_check_of_the_others(dependencies: Dependencies) -> None:
     leaving = asyncio.create_task(dependencies.health.check())
     staying = asyncio.create_task(dependencies.health.check())
     await asyncio.sleep(0)

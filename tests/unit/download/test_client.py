@@ -34,7 +34,7 @@ LIMIT = 4096
 
 
 class CountingSigner:
-    """Signs with a number, so that each request's own signature can be told."""
+    """Signs with a number, so that each request's own signature can be recognised."""
 
     def __init__(self) -> None:
         self.signed: list[str] = []
@@ -97,7 +97,7 @@ async def open_all(source: DownloadClient, server: SourceServer, format_: Format
         return await read_all(media)
 
 
-async def test_the_first_answer_tells_size_ranges_and_format(source: DownloadClient, server: SourceServer) -> None:
+async def test_the_first_response_shows_size_ranges_and_format(source: DownloadClient, server: SourceServer) -> None:
     async with source.open(server.url, format=Format.MP4) as media:
         assert (media.size, media.ranges, media.format) == (1_000_000, True, Format.MP4)
     assert [request.range for request in server.requests] == [f"bytes=0-{PROBE_BYTES - 1}"]
@@ -127,7 +127,7 @@ async def test_a_server_without_ranges_is_read_in_one_go(source: DownloadClient,
     assert len(server.requests) == 1
 
 
-async def test_a_server_that_says_no_length_is_read_to_the_end(source: DownloadClient, server: SourceServer) -> None:
+async def test_a_response_without_a_length_is_read_to_the_end(source: DownloadClient, server: SourceServer) -> None:
     server.ranges = server.says_length = False
     async with source.open(server.url, format=Format.MP4) as media:
         assert media.size is None
@@ -142,9 +142,7 @@ async def test_a_200_with_content_range_counts_as_a_part(source: DownloadClient,
         assert await read_all(media) == server.content
 
 
-async def test_a_server_that_does_not_tell_the_whole_size_is_read_to_the_end(
-    source: DownloadClient, server: SourceServer
-) -> None:
+async def test_a_file_of_unknown_size_is_read_to_the_end(source: DownloadClient, server: SourceServer) -> None:
     server.content = recording(PROBE_BYTES + 1000)
     server.faults += [
         Overrides({"Content-Range": f"bytes 0-{PROBE_BYTES - 1}/*"}),
@@ -153,13 +151,13 @@ async def test_a_server_that_does_not_tell_the_whole_size_is_read_to_the_end(
     assert await open_all(source, server) == server.content
 
 
-async def test_bodies_are_asked_for_plain(source: DownloadClient, server: SourceServer) -> None:
+async def test_bodies_are_requested_without_compression(source: DownloadClient, server: SourceServer) -> None:
     await open_all(source, server)
     assert {request.headers["Accept-Encoding"] for request in server.requests} == {"identity"}
 
 
 @pytest.mark.parametrize("fault", [Cuts(1000), Cuts(PROBE_BYTES - 1), Stalls(70_000)])
-async def test_a_broken_part_is_asked_for_again_from_where_it_broke(
+async def test_a_broken_part_is_requested_again_from_where_it_broke(
     source: DownloadClient, server: SourceServer, fault: Cuts | Stalls
 ) -> None:
     server.faults += [None, fault]
@@ -169,7 +167,7 @@ async def test_a_broken_part_is_asked_for_again_from_where_it_broke(
     assert 300_000 <= resumed <= 300_000 + fault.after
 
 
-async def test_a_break_without_ranges_is_mended_by_passing_over_what_was_read(
+async def test_after_a_break_without_ranges_the_bytes_already_read_are_skipped(
     source: DownloadClient, server: SourceServer
 ) -> None:
     server.ranges = False
@@ -180,7 +178,7 @@ async def test_a_break_without_ranges_is_mended_by_passing_over_what_was_read(
 @pytest.mark.parametrize(
     "fault", [Refuses(), Answers(401), Answers(403), Answers(500), Answers(503), Answers(200, HTML)]
 )
-async def test_a_sporadic_refusal_of_a_part_is_got_over(
+async def test_a_sporadic_refusal_of_a_part_is_retried(
     source: DownloadClient, server: SourceServer, fault: Answers
 ) -> None:
     if isinstance(fault, Answers) and fault.body:
@@ -189,9 +187,7 @@ async def test_a_sporadic_refusal_of_a_part_is_got_over(
     assert await open_all(source, server) == server.content
 
 
-async def test_the_wait_that_the_service_names_is_kept(
-    source: DownloadClient, server: SourceServer, naps: Naps
-) -> None:
+async def test_the_retry_after_of_the_service_is_kept(source: DownloadClient, server: SourceServer, naps: Naps) -> None:
     server.faults += [Answers(429, headers={"Retry-After": "7"})]
     await open_all(source, server)
     assert naps.taken == [7]
@@ -205,7 +201,7 @@ async def test_a_long_wait_goes_back_to_the_queue(source: DownloadClient, server
     assert not naps.taken
 
 
-async def test_a_service_that_stays_away_is_given_up_for_now(
+async def test_an_unavailable_service_is_given_up_after_some_tries(
     source: DownloadClient, server: SourceServer, naps: Naps
 ) -> None:
     server.faults += [None, *[Refuses()] * 20]
@@ -215,20 +211,18 @@ async def test_a_service_that_stays_away_is_given_up_for_now(
     assert len(naps.taken) == 4
 
 
-async def test_the_caller_is_told_that_the_service_wants_to_be_spared(
-    source: DownloadClient, server: SourceServer
-) -> None:
-    told: list[float | None] = []
+async def test_throttling_is_reported_to_the_caller(source: DownloadClient, server: SourceServer) -> None:
+    reported: list[float | None] = []
     server.faults += [None, Answers(429, headers={"Retry-After": "2"}), Answers(500)]
     async with source.open(server.url, format=None) as media:
-        reading = media.read(400_000, 500_000, refused=told.append)
+        reading = media.read(400_000, 500_000, refused=reported.append)
         assert await reading.into(memoryview(bytearray(10)))
         reading.close()
-    assert told == [2]
+    assert reported == [2]
 
 
 @pytest.mark.parametrize("status", [404, 410])
-async def test_a_file_that_is_not_there_is_told_at_once(
+async def test_a_missing_file_is_reported_at_once(
     source: DownloadClient, server: SourceServer, naps: Naps, status: int
 ) -> None:
     server.faults += [Answers(status, HTML)]
@@ -251,7 +245,7 @@ async def test_a_file_that_is_not_there_is_told_at_once(
         (Answers(200, bytes(100)), "something unknown"),
     ],
 )
-async def test_what_is_no_file_yet_is_told_from_one(
+async def test_content_that_is_not_the_file_yet_is_recognised(
     source: DownloadClient, server: SourceServer, fault: Answers, words: str
 ) -> None:
     server.faults.append(fault)
@@ -275,7 +269,7 @@ async def test_without_an_announced_format_any_known_one_will_do(source: Downloa
         {"Content-Range": "bytes 5-262148/1000000"},
     ],
 )
-async def test_headers_that_contradict_one_another_are_not_believed(
+async def test_contradictory_headers_are_refused(
     source: DownloadClient, server: SourceServer, headers: dict[str, str]
 ) -> None:
     server.faults += [Overrides(headers)] * 5
@@ -283,14 +277,14 @@ async def test_headers_that_contradict_one_another_are_not_believed(
         await open_all(source, server)
 
 
-async def test_another_size_on_the_way_is_a_changed_file(source: DownloadClient, server: SourceServer) -> None:
+async def test_another_size_during_the_read_is_a_changed_file(source: DownloadClient, server: SourceServer) -> None:
     async with source.open(server.url, format=Format.MP4) as media:
         server.content = recording(1_000_001)
         with pytest.raises(SourceChanged):
             await read_all(media, 500_000)
 
 
-async def test_another_etag_on_the_way_is_a_changed_file(source: DownloadClient, server: SourceServer) -> None:
+async def test_another_etag_during_the_read_is_a_changed_file(source: DownloadClient, server: SourceServer) -> None:
     server.etag = '"one"'
     async with source.open(server.url, format=Format.MP4) as media:
         server.etag = '"two"'
@@ -323,7 +317,7 @@ async def test_each_redirect_hop_is_signed_anew(
         assert [request.range for request in other.requests] == [f"bytes=0-{PROBE_BYTES - 1}", f"bytes={PROBE_BYTES}-"]
 
 
-async def test_a_place_that_was_redirected_to_and_fails_is_left_for_the_files_own_address(
+async def test_when_a_redirects_target_fails_the_files_own_address_is_used(
     source: DownloadClient, server: SourceServer
 ) -> None:
     async with SourceServer(server.content) as other:
@@ -377,7 +371,7 @@ async def test_a_small_file_is_read_as_it_was_served(source: DownloadClient, ser
 
 
 @pytest.mark.parametrize("content", [b"", HTML, b'{"cut": ', b'{"long": "' + b"x" * LIMIT + b'"}'])
-async def test_a_small_file_that_is_none_is_not_ready(
+async def test_a_small_file_of_other_content_is_not_ready(
     source: DownloadClient, server: SourceServer, content: bytes
 ) -> None:
     server.content = content
@@ -407,19 +401,19 @@ async def test_a_service_that_never_answers_is_asked_again(source: DownloadClien
     assert len(server.requests) == 3
 
 
-async def test_a_page_in_answer_to_a_deletion_is_none(source: DownloadClient, server: SourceServer) -> None:
+async def test_a_page_in_answer_to_a_deletion_is_not_ready(source: DownloadClient, server: SourceServer) -> None:
     server.faults.append(Answers(200, HTML, {"Content-Type": "text/html"}))
     with pytest.raises(SourceNotReady, match="page"):
         await source.delete(server.url)
 
 
-async def test_a_refused_deletion_is_told(source: DownloadClient, server: SourceServer) -> None:
+async def test_a_refused_deletion_is_reported(source: DownloadClient, server: SourceServer) -> None:
     server.faults.append(Answers(403))
     with pytest.raises(SourceRefused):
         await source.delete(server.url)
 
 
-async def test_an_opened_file_that_nobody_reads_leaves_no_connection(
+async def test_an_opened_file_that_is_not_read_leaves_no_connection(
     source: DownloadClient, server: SourceServer, session: aiohttp.ClientSession
 ) -> None:
     async with source.open(server.url, format=None):

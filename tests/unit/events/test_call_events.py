@@ -21,30 +21,30 @@ DATA = {
 
 
 def event(kind: str = "CallStarted", **changes: Any) -> dict[str, Any]:
-    said = {name: value for name, value in (DATA | changes).items() if value is not None}
+    fields = {name: value for name, value in (DATA | changes).items() if value is not None}
     return {
         "id": "e",
         "topic": "/subscriptions/s",
         "subject": "call/c",
-        "data": said,
+        "data": fields,
         "eventType": f"Microsoft.Communication.{kind}",
         "eventTime": "2026-11-22T07:59:00Z",
     }
 
 
 def cloud_event(**changes: Any) -> dict[str, Any]:
-    said = event(**changes)
+    fields = event(**changes)
     return {
-        "id": said["id"],
-        "source": said["topic"],
-        "type": said["eventType"],
-        "time": said["eventTime"],
+        "id": fields["id"],
+        "source": fields["topic"],
+        "type": fields["eventType"],
+        "time": fields["eventTime"],
         "specversion": "1.0",
-        "data": said["data"],
+        "data": fields["data"],
     }
 
 
-def test_both_schemas_say_the_same() -> None:
+def test_both_schemas_give_the_same_result() -> None:
     call = parse_call(event(), NOW)
     assert parse_call(cloud_event(), NOW) == call
     assert (call.change, call.server_call_id, call.started_by) == (
@@ -56,7 +56,7 @@ def test_both_schemas_say_the_same() -> None:
     assert (call.is_two_party, call.is_rooms_call) == (False, True)
 
 
-def test_the_end_of_a_call_is_told_from_its_beginning() -> None:
+def test_the_end_of_a_call_is_distinguished_from_its_beginning() -> None:
     assert parse_call(event("CallEnded"), NOW).change is CallChange.ENDED
 
 
@@ -67,7 +67,7 @@ def test_no_group_and_no_room_have_many_forms(group: object, room: object) -> No
     assert (call.group_id, call.room_id) == (None, None)
 
 
-def test_what_is_not_said_is_not_known() -> None:
+def test_missing_fields_are_none() -> None:
     call = parse_call(event(startedBy=None, isTwoParty=None, isRoomsCall=None), NOW)
     assert (call.started_by, call.is_two_party, call.is_rooms_call) == (None, None, None)
 

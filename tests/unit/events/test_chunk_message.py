@@ -27,7 +27,7 @@ def test_a_message_of_a_later_version_is_still_read() -> None:
 
 
 @pytest.mark.parametrize("body", ["", "{}", "[]", "nonsense", '{"prefix": 1}'])
-def test_what_is_no_message_is_refused_with_the_reason(body: str) -> None:
+def test_an_invalid_message_is_refused_with_the_reason(body: str) -> None:
     with pytest.raises(InvalidEvent, match="not a chunk to archive"):
         ChunkMessage.from_json(body)
 

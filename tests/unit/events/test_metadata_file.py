@@ -27,7 +27,7 @@ def test_a_real_file_is_read() -> None:
     assert metadata.participants == (ChunkParticipant("8:acs:1ba99ba1_alice"), ChunkParticipant("8:acs:1ba99ba1_bob"))
 
 
-def test_swapped_types_are_put_where_they_belong() -> None:
+def test_swapped_types_are_corrected() -> None:
     metadata = parse_metadata((PAYLOADS / "metadata-types-swapped.json").read_bytes())
     assert (metadata.content_type, metadata.channel_type) == ("audioVideo", "mixed")
 
@@ -38,7 +38,7 @@ def test_unmixed_participants_have_their_channel() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"<html></html>", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"a": '])
-def test_what_is_no_json_object_is_not_the_file_yet(content: bytes) -> None:
+def test_content_that_is_no_json_object_is_not_ready(content: bytes) -> None:
     with pytest.raises(SourceNotReady):
         parse_metadata(content)
 

@@ -59,7 +59,7 @@ def test_every_documented_form_gives_the_call_the_start_and_the_chunks(name: str
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_an_event_comes_through_the_worker_as_it_was_sent(name: str) -> None:
+def test_the_worker_passes_an_event_unchanged(name: str) -> None:
     sent = payload(name)
     handed_over = EventGridEventInConverter.decode(Datum(json.dumps(sent), "json"), trigger_metadata=None)
     assert isinstance(handed_over, func.EventGridEvent | func.CloudEvent)
@@ -77,11 +77,11 @@ def test_todays_form_gives_everything() -> None:
     assert (files.duration_ms, files.session_end_reason, files.storage_type) == (76440, "CallEnded", "ACS")
 
 
-def test_both_schemas_say_the_same() -> None:
+def test_both_schemas_give_the_same_result() -> None:
     assert parse(payload("eventgrid-current")) == parse(payload("cloudevents-current"))
 
 
-def test_the_2021_form_leaves_open_what_it_does_not_say() -> None:
+def test_fields_that_the_2021_form_lacks_are_none() -> None:
     files = parse(payload("eventgrid-2021"))
     assert (files.recording_id, files.server_call_id, files.format) == (None, None, None)
     assert files.chunks[0].delete_location is None
@@ -130,7 +130,7 @@ def test_optional_fields_may_be_missing(missing: str) -> None:
     assert parse(event).chunks
 
 
-def test_without_a_start_the_events_time_stands_in() -> None:
+def test_without_a_start_time_the_events_time_is_used() -> None:
     event = payload("eventgrid-current")
     del event["data"]["recordingStartTime"]
     assert parse(event).start_time == parse(event).event_time
@@ -184,7 +184,7 @@ places = [
 
 
 @given(st.data(), json_values)
-def test_whatever_a_field_holds_the_event_is_read_or_refused(data: st.DataObject, value: Any) -> None:
+def test_with_any_field_value_the_event_is_read_or_refused(data: st.DataObject, value: Any) -> None:
     event = copy.deepcopy(payload("eventgrid-current"))
     target: Any = event
     for step in data.draw(st.sampled_from(places)):
@@ -224,6 +224,6 @@ plain_ids = st.text(min_size=1).filter(
 
 
 @given(plain_ids, plain_ids, plain_ids)
-def test_ids_survive_the_subject_whatever_they_hold(call: str, server: str, recording: str) -> None:
+def test_ids_of_any_characters_are_read_from_the_subject(call: str, server: str, recording: str) -> None:
     subject = f"/recording/call/{call}/serverCallId/{server}/recordingId/{recording}"
     assert subject_ids(subject) == {"call": call, "servercallid": server, "recordingid": recording}

@@ -61,7 +61,7 @@ async def raised(caplog: pytest.LogCaptureFixture, finding: Incident) -> logging
 
 
 @pytest.mark.parametrize("source", ["alerts", "workbook"])
-async def test_a_finding_is_read_from_the_line_that_raises_it(source: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_incident_is_read_from_the_line_that_reports_it(source: str, caplog: pytest.LogCaptureFixture) -> None:
     workbook = {item["name"]: item for item in json.loads((INFRA / "workbook.json").read_text())["items"]}
     query = variable("findings") if source == "alerts" else workbook["attention"]["content"]["query"]
     until = NOW.replace(hour=12, minute=30)
@@ -91,15 +91,15 @@ async def test_a_finding_is_read_from_the_line_that_raises_it(source: str, caplo
         assert str(getattr(record, member)) == wanted[column]
 
 
-def test_every_finding_calls_somebody() -> None:
-    """What the sweep finds, such as a recording that nobody announced, is told as `attention.raised` alone."""
+def test_every_incident_raises_an_alert() -> None:
+    """What the sweep finds, such as a recording without an event, is logged as `attention.raised` alone."""
     read = {name for name, query in queries().items() if "${findings}" in query}
     assert read == {"attention-open", "attention-near-deadline", "recording-lost"}
     assert "'attention.raised', 'attention.settled'" in variable("findings")
 
 
-def test_a_consent_that_could_not_be_kept_calls_somebody() -> None:
-    """Neither the ledger nor the archive took it, so there may be no finding either."""
+def test_a_lost_consent_raises_an_alert() -> None:
+    """It could be stored neither in the ledger nor in the archive, so there may be no incident either."""
     assert "Event == 'consent.lost'" in variable("attentionQuery")
 
 
@@ -114,7 +114,7 @@ def test_the_page_says_after_how_many_failures_a_message_is_poisoned() -> None:
     assert re.findall(r"failed (\d+) times", section) == [str(most)]
 
 
-def test_the_pages_name_every_kind_of_finding_and_no_other() -> None:
+def test_the_pages_name_every_kind_of_incident_and_no_other() -> None:
     table = section_of(OPERATIONS.read_text(), "attention-open").partition("| `error` |")[0]
     assert set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)) - {"kind"} == set(IncidentKind)
     [row] = re.findall(r"^\| `kind` \| string \| (.+);", EVENTS.read_text(), re.MULTILINE)

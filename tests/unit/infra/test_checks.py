@@ -1,4 +1,4 @@
-"""The offline checks: silent on the project, and loud on a copy in which one thing is broken."""
+"""The offline checks: no finding in the project, and one in a copy in which one thing is broken."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def broken(copy: Path) -> Break:
-    """Replace a text of a file, which must be there, and return what the checks say then."""
+    """Replace a text of a file, which must be there, and return the findings."""
 
     def break_it(file: str, old: str, new: str) -> list[Finding]:
         path = copy / file
@@ -61,7 +61,7 @@ ROLES, ALERTS, WORKBOOK = "infra/modules/roles.bicep", "infra/modules/alerts.bic
 
 
 class Case(NamedTuple):
-    """What is replaced by what in which file, and which check says what about it."""
+    """What is replaced by what in which file, and which check finds what."""
 
     file: str
     old: str
@@ -213,7 +213,7 @@ def test_a_run_of_checkov_over_nothing_is_a_finding() -> None:
     assert [finding.message for finding in read_report(ROOT, empty)] == ["found no resource at all"]
 
 
-def test_a_missing_checkov_is_a_finding_with_its_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_checkov_is_a_finding_with_its_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CHECKOV", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     [finding] = check_policy(tmp_path)

@@ -1,4 +1,4 @@
-"""Azurite: what is missing is named with the command that mends it."""
+"""Azurite: what is missing is named with the command that installs it."""
 
 from __future__ import annotations
 

@@ -17,12 +17,12 @@ def output() -> io.StringIO:
 
 def test_without_a_terminal_each_step_and_each_new_state_is_a_plain_line(output: io.StringIO) -> None:
     progress = Progress(Console(file=output, width=40))
-    with progress.step("archive it") as tell:
-        tell("chunk 0 on its way")
-        tell("chunk 0 on its way")
-        tell("chunk 0 archived")
+    with progress.step("archive it") as report:
+        report("chunk 0 copying")
+        report("chunk 0 copying")
+        report("chunk 0 archived")
     lines = output.getvalue().splitlines()
-    assert lines[:2] == ["  … chunk 0 on its way", "  … chunk 0 archived"]
+    assert lines[:2] == ["  … chunk 0 copying", "  … chunk 0 archived"]
     assert lines[2].startswith("✓ archive it (")
     assert "\x1b" not in output.getvalue()
 

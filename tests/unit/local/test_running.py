@@ -1,4 +1,4 @@
-"""Commands end well, however they are ended."""
+"""Commands stop what they started, however they end."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_problem_inside_a_task_group_is_the_same_sentence(capsys: pytest.Captu
     assert capsys.readouterr().err == "port 7071 is taken: move it\n"
 
 
-def test_a_programming_error_is_not_dressed_up_as_a_problem() -> None:
+def test_a_programming_error_is_not_reported_as_a_problem() -> None:
     async def command() -> int:
         raise KeyError("bug")
 

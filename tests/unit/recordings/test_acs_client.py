@@ -22,7 +22,7 @@ BODY = b'{"serverCallId": "call", "recordingFormatType": "wav", "pauseOnStart": 
 
 
 class Client:
-    """The SDK's client; does what it is told, in turn, and the last of it for ever."""
+    """The SDK's client; gives the prepared answers in order, and then repeats the last one."""
 
     def __init__(self, *outcomes: Any) -> None:
         self.outcomes = list(outcomes)
@@ -73,7 +73,7 @@ async def test_all_tries_of_a_start_carry_the_same_identity(monkeypatch: pytest.
     ] * 3
 
 
-async def test_starts_that_nobody_repeats_have_identities_of_their_own() -> None:
+async def test_starts_that_are_not_repeated_have_identities_of_their_own() -> None:
     client, service = controlled(RECORDING)
     for _ in range(2):
         await service.start(parse_start(BODY))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.core.errors import InvalidRequest
 from shared.recordings.callbacks import NOT_BEGUN, parse_callbacks
-from shared.storage.ledger import Operation
+from shared.storage.ledger import Report
 
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ def parsed(body: object) -> list[Any]:
 def test_a_single_event_and_an_array_of_one_say_the_same() -> None:
     assert parsed(callback()) == parsed([callback()])
     [found] = parsed([callback()])
-    assert (found.recording_id, found.operation, found.detail) == ("recording", Operation.REPORTED_ACTIVE, None)
+    assert (found.recording_id, found.operation, found.detail) == ("recording", Report.ACTIVE, None)
     assert found.at == datetime(2026, 11, 22, 7, 59, 0, 123456, tzinfo=UTC)
 
 
@@ -51,13 +51,13 @@ def test_an_id_with_padding_is_that_without() -> None:
 @pytest.mark.parametrize("start", ["0001-01-01T00:00:00+00:00", "0001-01-01T00:00:00", "0001-01-01T00:00:00+14:00"])
 def test_inactive_since_the_year_1_has_not_begun(start: str) -> None:
     [found] = parsed(data(state="inactive", startDateTime=start))
-    assert (found.operation, found.detail) == (Operation.REPORTED_INACTIVE, NOT_BEGUN)
+    assert (found.operation, found.detail) == (Report.INACTIVE, NOT_BEGUN)
 
 
 @pytest.mark.parametrize("start", ["2026-11-22T07:58:00Z", None])
 def test_inactive_otherwise_has(start: str | None) -> None:
     [found] = parsed(data(state="Inactive", startDateTime=start))
-    assert (found.operation, found.detail) == (Operation.REPORTED_INACTIVE, None)
+    assert (found.operation, found.detail) == (Report.INACTIVE, None)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_failed_start_keeps_the_services_reason(result: dict[str, Any] | None,
         data={"recordingId": "recording", "resultInformation": result},
     )
     [found] = parsed(failed)
-    assert (found.operation, found.detail) == (Operation.REPORTED_FAILED, detail)
+    assert (found.operation, found.detail) == (Report.FAILED, detail)
 
 
 def test_events_of_other_types_and_states_that_are_not_known_yet_are_no_fault() -> None:

@@ -167,7 +167,7 @@ def test_a_combination_that_cannot_be_recorded_is_explained() -> None:
 
 
 def test_where_consent_is_required_a_rule_that_records_has_to_state_its_basis() -> None:
-    rules = [{"name": "quiet", "action": "skip"}, RECORD, {**RECORD, "name": "told", "consent": {"basis": "notice"}}]
+    rules = [{"name": "quiet", "action": "skip"}, RECORD, {**RECORD, "name": "stated", "consent": {"basis": "notice"}}]
     [fault] = faults_of({"rules": rules}, require_consent=True)
     assert fault.startswith("rules[1] (support): consent.basis is missing; REQUIRE_CONSENT")
     assert faults_of({"rules": rules}) == []

@@ -35,14 +35,14 @@ def parts() -> Parts:
 
 async def begun(parts: Parts, **fields: object) -> dict[str, Any]:
     body = json.dumps({"serverCallId": "call", **fields}).encode()
-    return (await parts.recordings.start(body, by="somebody")).body
+    return (await parts.recordings.start(body, by="alice")).body
 
 
 async def test_a_start_is_remembered_with_its_options_and_who_asked(parts: Parts) -> None:
     await begun(parts, recordingFormatType="WAV", recordingStateCallbackUri="https://example.com/hook?secret=s#f")
-    told = (await parts.recordings.get(ID)).body
-    assert (told["startedBy"], told["serverCallId"]) == ("somebody", "call")
-    assert told["options"] == {
+    shown = (await parts.recordings.get(ID)).body
+    assert (shown["startedBy"], shown["serverCallId"]) == ("alice", "call")
+    assert shown["options"] == {
         "serverCallId": "call",
         "recordingFormatType": "wav",
         "recordingStateCallbackUri": "https://example.com/hook",
@@ -52,7 +52,7 @@ async def test_a_start_is_remembered_with_its_options_and_who_asked(parts: Parts
 
 @pytest.mark.parametrize("operation", [Operation.PAUSE, Operation.STOP])
 @pytest.mark.parametrize("refusal", [NOT_FOUND, ServiceError(400, "8501", "not established")])
-async def test_what_the_service_refuses_because_the_recording_has_ended_is_told_with_its_state(
+async def test_what_the_service_refuses_because_the_recording_has_ended_names_its_state(
     parts: Parts, operation: Operation, refusal: ServiceError
 ) -> None:
     await begun(parts)
@@ -71,7 +71,7 @@ async def test_what_the_service_refuses_for_another_reason_is_passed_on(parts: P
 
 
 async def test_a_recording_that_ended_without_our_doing_ends_up_expired(parts: Parts) -> None:
-    """Nobody told us when it ended, so the time runs from when the service was first seen without it."""
+    """No end is known, so the time runs from when the service was first seen not to know it."""
     await begun(parts)
     parts.now, parts.service.says = NOW + timedelta(days=5), NOT_FOUND
     assert (await parts.recordings.get(ID)).body["state"] == State.PROCESSING
@@ -116,7 +116,7 @@ async def test_the_archive_is_away_while_it_is_recorded(parts: Parts) -> None:
         await parts.recordings.get(ID)
 
 
-async def test_nobody_knows_the_recording(parts: Parts) -> None:
+async def test_an_unknown_recording_is_not_found(parts: Parts) -> None:
     parts.service.says = NOT_FOUND
     with pytest.raises(ServiceError) as raised:
         await parts.recordings.get(ID)
@@ -181,7 +181,7 @@ async def test_it_pays_to_ask_again_when_the_service_says(parts: Parts) -> None:
     assert (answer.body["state"], answer.body["serviceState"], answer.retry_after) == (State.PAUSED, None, 30)
 
 
-async def test_pauses_are_told_with_their_times(parts: Parts) -> None:
+async def test_pauses_are_shown_with_their_times(parts: Parts) -> None:
     await begun(parts, pauseOnStart=True)
     for operation, minutes in (("resume", 1), ("pause", 2)):
         parts.service.says = "active" if operation == "pause" else "inactive"
@@ -194,7 +194,7 @@ async def test_pauses_are_told_with_their_times(parts: Parts) -> None:
     ]
 
 
-async def test_a_chunk_is_told_with_when_it_is_tried_next_as_long_as_it_will_be(parts: Parts) -> None:
+async def test_a_chunk_shows_its_next_try_as_long_as_one_is_due(parts: Parts) -> None:
     parts.service.says = NOT_FOUND
     parts.manifests.known["prefix"] = manifest(False, False)
     await parts.ledger.learn(ID, prefix="prefix")
@@ -232,13 +232,13 @@ async def test_looking_at_what_is_known_writes_nothing(parts: Parts) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", ".", "..", "a b", "a?b", "a#b", "ü", "x" * 1025, "a\nb", "\x00"])
-async def test_what_is_no_id_is_asked_of_nobody(parts: Parts, wrong: str) -> None:
+async def test_the_service_is_not_asked_for_an_invalid_id(parts: Parts, wrong: str) -> None:
     with pytest.raises(RecordingNotFound):
         await parts.recordings.stop(wrong)
     assert not parts.service.asked
 
 
-async def test_a_repeated_start_is_told_the_first_answer(parts: Parts) -> None:
+async def test_a_repeated_start_returns_the_first_answer(parts: Parts) -> None:
     first = await parts.recordings.start(BODY, idempotency_key="key")
     assert await parts.recordings.start(BODY, idempotency_key="key") == first
     assert len(parts.service.repeatabilities) == 1

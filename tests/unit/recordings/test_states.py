@@ -7,7 +7,7 @@ import pytest
 
 from shared.core.times import iso_time
 from shared.recordings.states import ALLOWED, LEADS_TO, MEANINGS, SETTLING, Seen, State, expiry, judge
-from shared.storage.ledger import ChunkProgress, Facts, Operation, Transition
+from shared.storage.ledger import ChunkProgress, Facts, Operation, Report, Transition
 from tests.unit.recording_parts import NOW, RETENTION, manifest
 
 if TYPE_CHECKING:
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 LONG = 2 * SETTLING
 DAYS = timedelta(days=2)
 START, PAUSE, RESUME, STOP = Operation.START, Operation.PAUSE, Operation.RESUME, Operation.STOP
-CALL_ENDED, FAILED = Operation.CALL_ENDED, Operation.REPORTED_FAILED
+CALL_ENDED, FAILED = Report.CALL_ENDED, Report.FAILED
 ACTIVE, INACTIVE, GONE, SILENT = Seen.ACTIVE, Seen.INACTIVE, Seen.GONE, Seen.SILENT
 
 
-def facts(*done: Operation, ago: timedelta = timedelta(seconds=1), paused: bool = False, **known: str) -> Facts:
+def facts(
+    *done: Operation | Report, ago: timedelta = timedelta(seconds=1), paused: bool = False, **known: str
+) -> Facts:
     """The last operation happened `ago`, each other one an hour before the next."""
     times = [NOW - ago - timedelta(hours=hours) for hours in reversed(range(len(done)))]
     transitions = tuple(Transition(operation, at) for operation, at in zip(done, times, strict=True))
@@ -75,7 +77,7 @@ TOO_LATE = iso_time(NOW - timedelta(hours=1))
         (facts(START, ago=DAYS, goneSince=iso_time(NOW)), GONE, None, State.PROCESSING),
         (facts(START, STOP, paused=True), GONE, None, State.ARCHIVED),
         (facts(START, RESUME, STOP, paused=True), GONE, None, State.PROCESSING),
-        (facts(START, Operation.REPORTED_ACTIVE, STOP, paused=True), GONE, None, State.PROCESSING),
+        (facts(START, Report.ACTIVE, STOP, paused=True), GONE, None, State.PROCESSING),
         # Files are announced.
         (facts(START, STOP, expiresAt=IN_TIME), GONE, manifest(False), State.ARCHIVING),
         (facts(START, STOP, expiresAt=IN_TIME), GONE, manifest(True, False), State.ARCHIVING),
@@ -95,7 +97,7 @@ TOO_LATE = iso_time(NOW - timedelta(hours=1))
         # The service does not answer.
         (facts(START), SILENT, None, State.STARTING),
         (facts(START, ago=LONG), SILENT, None, State.UNKNOWN),
-        (facts(START, Operation.REPORTED_ACTIVE, ago=LONG), SILENT, None, State.ACTIVE),
+        (facts(START, Report.ACTIVE, ago=LONG), SILENT, None, State.ACTIVE),
         (facts(START, PAUSE, ago=LONG), SILENT, None, State.PAUSED),
         (facts(START, PAUSE, RESUME, ago=LONG), SILENT, None, State.UNKNOWN),
         (facts(START, STOP), SILENT, None, State.STOPPING),
@@ -120,7 +122,7 @@ def test_a_recording_whose_missing_chunks_were_given_up_has_failed() -> None:
     known = Facts("recording1", {"expiresAt": IN_TIME}, facts(START, STOP).transitions, given_up)
     assert judge(known, GONE, manifest(True, False), NOW, RETENTION) == (
         State.FAILED,
-        "cannot be archived: chunk 1; the reason stands with the chunk",
+        "cannot be archived: chunk 1; lastError of the chunk gives the reason",
     )
     assert judge(known, GONE, manifest(False, False), NOW, RETENTION).state is State.ARCHIVING
 

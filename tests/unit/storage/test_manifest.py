@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.events.metadata_file import ChunkMetadata, ChunkParticipant
 from shared.events.recording_files import Chunk, RecordingFiles
-from shared.storage.manifest import ArchivedChunk, Manifest, ManifestStatus, MediaFile, MetadataFile
+from shared.storage.manifest import ArchivedChunk, ArchivedMedia, ArchivedMetadata, Manifest, ManifestStatus
 
 START = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
@@ -51,8 +51,8 @@ def archived(index: int, count: int) -> ArchivedChunk:
         start_time="2026-11-20T09:00:00.000000Z",
         duration_ms=20_000,
         archived_at="2026-11-20T10:00:00.000000Z",
-        content=MediaFile(blob=f"{index}.mp4", size=1, md5="m", sha256="s"),
-        metadata=MetadataFile(blob=f"{index}.json", size=1, sha256="s"),
+        content=ArchivedMedia(blob=f"{index}.mp4", size=1, md5="m", sha256="s"),
+        metadata=ArchivedMetadata(blob=f"{index}.json", size=1, sha256="s"),
     )
 
 

@@ -54,19 +54,19 @@ def test_there_is_no_block_beyond_the_last_that_a_blob_can_have() -> None:
 
 def test_the_same_file_is_recognised_by_any_worker() -> None:
     names = [plan().name(index, MD5) for index in range(3)]
-    found = plan().recognise([staged(name, plan().length(index)) for index, name in enumerate(names)])
-    assert found == dict(enumerate(names))
+    result = plan().recognise([staged(name, plan().length(index)) for index, name in enumerate(names)])
+    assert result == dict(enumerate(names))
 
 
 @pytest.mark.parametrize(
     "other",
     [plan(document="other"), plan(content="b"), plan(size=10 * MIB + 1), plan(block_size=5 * MIB), plan(size=None)],
 )
-def test_blocks_of_anything_else_are_not_taken_for_the_files(other: BlockPlan) -> None:
+def test_blocks_of_other_content_are_not_recognised(other: BlockPlan) -> None:
     assert plan().recognise([staged(other.name(0, MD5), 4 * MIB)]) == {}
 
 
-def test_a_block_of_another_length_is_not_taken_for_whole() -> None:
+def test_a_block_of_another_length_counts_as_not_staged() -> None:
     assert plan().recognise([staged(plan().name(0, MD5), 4 * MIB - 1)]) == {}
 
 
@@ -76,5 +76,5 @@ def test_a_block_with_two_contents_counts_as_not_staged() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "MDAwMDAwMDA=", "x.y", "." * 61, plan().identity, f"{plan().identity}.00009.x"])
-def test_blocks_that_others_staged_are_passed_over(name: str) -> None:
+def test_blocks_with_other_names_are_ignored(name: str) -> None:
     assert plan().recognise([staged(name, 4 * MIB)]) == {}

@@ -58,7 +58,7 @@ async def test_a_block_can_be_sent_again() -> None:
         )
 
 
-async def test_slabs_are_used_again_until_nobody_copies() -> None:
+async def test_slabs_are_used_again_until_no_copy_runs() -> None:
     pool = Pool(4 * SLAB_BYTES, SLAB_BYTES)
     async with pool.share(SLAB_BYTES) as share:
         used: list[bytearray] = []
@@ -74,7 +74,7 @@ async def test_slabs_are_used_again_until_nobody_copies() -> None:
     assert pool.open == 4 * SLAB_BYTES
 
 
-async def test_a_reader_waits_for_room_and_goes_on_when_there_is_some() -> None:
+async def test_a_reader_waits_for_room_and_continues_when_there_is_some() -> None:
     pool = Pool(100, 50)
     async with pool.share(40) as share:
         first, second = share.begin(0, [40]), share.begin(1, [60, 10, 10])
@@ -91,7 +91,7 @@ async def test_a_reader_waits_for_room_and_goes_on_when_there_is_some() -> None:
         assert second.length == 80
 
 
-async def test_the_lowest_block_always_goes_on_with_the_copys_own_part() -> None:
+async def test_the_lowest_block_always_continues_with_the_copys_reserved_memory() -> None:
     pool = Pool(100, 50)
     async with pool.share(40) as share:
         low, high = share.begin(0, [40]), share.begin(1, [60])
@@ -118,7 +118,7 @@ async def test_a_copy_that_needs_more_than_all_is_admitted_alone() -> None:
     assert pool.open == 100
 
 
-async def test_what_a_failed_copy_held_is_free_again() -> None:
+async def test_a_failed_copy_frees_its_memory() -> None:
     pool = Pool(100, 50)
     with pytest.raises(ValueError, match="failed"):
         async with pool.share(40) as share:

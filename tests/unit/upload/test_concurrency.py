@@ -42,7 +42,7 @@ def test_the_limit_holds() -> None:
     assert drive(Pace(1), lambda readers: readers * 1e6) == 1
 
 
-def test_a_service_that_asks_to_be_spared_is_asked_half_as_much_for_as_long_as_it_says() -> None:
+def test_after_throttling_half_the_connections_are_used_for_as_long_as_the_service_asks() -> None:
     pace = Pace(8)
     drive(pace, lambda readers: readers * 40e6)
     pace.refused(100.0, 20.0)
@@ -50,7 +50,7 @@ def test_a_service_that_asks_to_be_spared_is_asked_half_as_much_for_as_long_as_i
     assert drive(pace, lambda readers: readers * 40e6, start=121.0) == 8
 
 
-async def test_a_gate_lets_no_more_through_than_it_may() -> None:
+async def test_a_gate_limits_the_uploads() -> None:
     gate, inside, most = Gate(3), 0, 0
 
     async def upload() -> None:
@@ -84,7 +84,7 @@ async def test_a_gate_never_closes() -> None:
         assert gate.allowed == 1
 
 
-async def test_a_failure_inside_leaves_the_gate_open_for_others() -> None:
+async def test_a_failed_upload_does_not_block_others() -> None:
     gate = Gate(1)
     with pytest.raises(ValueError, match="x"):
         async with gate.enter():

@@ -1,8 +1,7 @@
-"""The official client, synchronous and asynchronous, against the emulator."""
+"""The recording API: versions, routes, headers, refusals and callbacks."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from datetime import datetime
@@ -11,15 +10,9 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
-from azure.communication.callautomation import (
-    AzureBlobContainerRecordingStorage,
-    CallAutomationClient,
-    ChannelAffinity,
-    CommunicationUserIdentifier,
-)
 from azure.communication.callautomation.aio import CallAutomationClient as AsyncClient
 from azure.core.credentials import AzureKeyCredential
-from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError
 from yarl import URL
 
 from local.acs.media_types import FormatType
@@ -51,10 +44,6 @@ async def call(running: Bench) -> Any:
     return await running.control("POST", "calls", {"groupCallId": "g-1", "roomId": "r-1"}, expect=201)
 
 
-async def state(client: AsyncClient, recording_id: str) -> str:
-    return str((await client.get_recording_properties(recording_id)).recording_state)
-
-
 def by_server_call(call: Any) -> dict[str, Any]:
     return {"callLocator": {"kind": "serverCallLocator", "serverCallId": call["serverCallId"]}}
 
@@ -71,77 +60,6 @@ async def start(running: Bench, version: str, fields: dict[str, Any], headers: d
     return await post(running, f"{running.acs.endpoint}/calling/recordings?api-version={version}", fields, headers)
 
 
-async def test_the_async_client_records_a_call(running: Bench, client: AsyncClient, call: Any) -> None:
-    started = await client.start_recording(server_call_id=call["serverCallId"])
-    recording_id = started.recording_id or ""
-    seen = [str(started.recording_state)]
-    running.acs.clock.advance(1)
-    seen.append(await state(client, recording_id))
-    await client.pause_recording(recording_id)
-    seen.append(await state(client, recording_id))
-    await client.resume_recording(recording_id)
-    seen.append(await state(client, recording_id))
-    await client.stop_recording(recording_id)
-    with pytest.raises(ResourceNotFoundError) as gone:
-        await client.get_recording_properties(recording_id)
-    assert seen == ["inactive", "active", "inactive", "active"]
-    assert (gone.value.status_code, gone.value.error.code) == (404, "8522")  # type: ignore[union-attr]  # set by azure-core
-
-
-async def test_the_sync_client_records_a_call(running: Bench, call: Any) -> None:
-    def drive() -> list[str]:
-        with CallAutomationClient(running.acs.endpoint, AzureKeyCredential(running.acs.options.access_key)) as client:
-            started = client.start_recording(
-                call_connection_id=call["callConnectionId"],
-                recording_content_type="audio",
-                recording_channel_type="unmixed",
-                recording_format_type="wav",
-                pause_on_start=True,
-                channel_affinity=[
-                    ChannelAffinity(target_participant=CommunicationUserIdentifier(call["participants"][1]), channel=0)
-                ],
-            )
-            recording_id = started.recording_id or ""
-            seen = [started.recording_state]
-            client.resume_recording(recording_id)
-            seen.append(client.get_recording_properties(recording_id).recording_state)
-            client.pause_recording(recording_id)
-            seen.append(client.get_recording_properties(recording_id).recording_state)
-            client.stop_recording(recording_id)
-            with pytest.raises(ResourceNotFoundError):
-                client.get_recording_properties(recording_id)
-            return [str(one) for one in seen]
-
-    assert await asyncio.to_thread(drive) == ["inactive", "active", "inactive"]
-    (recording,) = [
-        one
-        for one in (await running.control("GET", "recordings"))["recordings"]
-        if one["options"]["recordingChannelType"] == "unmixed"
-    ]
-    assert recording["options"]["channelAffinity"] == [{"channel": 0, "participantId": call["participants"][1]}]
-
-
-async def test_a_wrong_key_is_refused(running: Bench) -> None:
-    key = AzureKeyCredential(base64.b64encode(b"another key").decode())
-    async with AsyncClient(running.acs.endpoint, key) as client:
-        with pytest.raises(ClientAuthenticationError) as refused:
-            await client.get_recording_properties(UNKNOWN)
-    assert refused.value.status_code == 401
-
-
-async def test_an_unknown_recording_is_not_found(client: AsyncClient) -> None:
-    with pytest.raises(ResourceNotFoundError) as missing:
-        await client.get_recording_properties(UNKNOWN)
-    assert missing.value.error.code == "8522"  # type: ignore[union-attr]  # set by azure-core
-
-
-@pytest.mark.parametrize("locator", [{"group_call_id": "g-1"}, {"room_id": "r-1"}])
-async def test_a_call_is_found_by_group_and_by_room(client: Any, call: Any, locator: dict[str, str]) -> None:
-    assert call["state"] == "established"
-    started = await client.start_recording(**locator)
-    await client.stop_recording(started.recording_id or "")
-
-
 async def test_a_combination_that_cannot_be_recorded_is_refused(client: AsyncClient, call: Any) -> None:
     with pytest.raises(HttpResponseError, match="audioVideo/unmixed/any cannot be recorded") as refused:
         await client.start_recording(
@@ -150,32 +68,11 @@ async def test_a_combination_that_cannot_be_recorded_is_refused(client: AsyncCli
     assert refused.value.status_code == 400
 
 
-@pytest.mark.parametrize(
-    ("locator", "code"),
-    [
-        ({"server_call_id": "bm9uZQ=="}, "8527"),
-        ({"group_call_id": "6ba7b812-9dad-11d1-80b4-00c04fd430c8"}, "8501"),
-    ],
-)
-async def test_an_unknown_call_is_refused(client: Any, locator: dict[str, str], code: str) -> None:
-    with pytest.raises(HttpResponseError) as refused:
-        await client.start_recording(**locator)
-    assert (refused.value.status_code, refused.value.error.code) == (400, code)  # type: ignore[union-attr]  # azure-core
-
-
 async def test_a_call_that_has_ended_cannot_be_recorded(running: Bench, client: AsyncClient, call: Any) -> None:
     await running.control("DELETE", f"calls/{call['callId']}")
     with pytest.raises(HttpResponseError) as refused:
         await client.start_recording(server_call_id=call["serverCallId"])
     assert refused.value.error.code == "8501"  # type: ignore[union-attr]  # set by azure-core
-
-
-async def test_a_call_is_recorded_once_at_a_time(client: AsyncClient, call: Any) -> None:
-    started = await client.start_recording(server_call_id=call["serverCallId"])
-    with pytest.raises(HttpResponseError, match="Only one recording of a given type") as refused:
-        await client.start_recording(server_call_id=call["serverCallId"])
-    await client.stop_recording(started.recording_id or "")
-    assert (refused.value.status_code, refused.value.error.code) == (400, "8553")  # type: ignore[union-attr]  # azure-core
 
 
 async def test_a_repeated_start_returns_the_first_recording(client: AsyncClient, call: Any) -> None:
@@ -396,30 +293,3 @@ async def test_a_stop_is_called_back_only_where_that_is_set(
         await running.finished(one)
         await hook.received(len(states))
         assert [body[0]["data"]["state"] for body in hook.bodies] == states
-
-
-async def test_a_start_that_fails_later_is_called_back_and_gone(running: Bench, client: AsyncClient, call: Any) -> None:
-    await running.fault(kind="start-failed")
-    async with receiver() as hook:
-        started = await client.start_recording(
-            server_call_id=call["serverCallId"], recording_state_callback_url=hook.url
-        )
-        running.acs.clock.advance(1)
-        ((event,),) = await hook.received(1)
-    assert event["type"] == "Microsoft.Communication.StartRecordingFailed"
-    assert event["data"]["resultInformation"]["code"] == 500
-    with pytest.raises(ResourceNotFoundError):
-        await client.get_recording_properties(started.recording_id or "")
-
-
-async def test_external_storage_is_kept(running: Bench, client: AsyncClient, call: Any) -> None:
-    address = "https://account.blob.core.windows.net/container"
-    started = await client.start_recording(
-        server_call_id=call["serverCallId"], recording_storage=AzureBlobContainerRecordingStorage(address)
-    )
-    truth = await running.truth(started.recording_id or "")
-    await client.stop_recording(started.recording_id or "")
-    assert truth["options"]["externalStorage"] == {
-        "recordingStorageKind": "azureBlobStorage",
-        "recordingDestinationContainerUrl": address,
-    }

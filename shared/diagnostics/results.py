@@ -1,4 +1,4 @@
-"""What a diagnosis is made of: findings, each with its mend, and the order in which checks can be made."""
+"""A diagnosis: checks, their results, and the order in which the checks can run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from shared.core.errors import SettingsError
 
 TIMEOUT = 10.0
-"""Seconds that one check has."""
+"""The timeout of one check, seconds."""
 
 SETTINGS = "settings"
-"""The check that comes before all others: without settings nothing else can be tried."""
-
+"""The first check: without settings no other can run."""
 
 NO_IDENTITY = "attach the identity to the app, with its client id in ARCHIVE_STORAGE__clientId and AZURE_CLIENT_ID"
-"""The mend of an identity that Azure does not know on the app."""
+"""The fix where the app has no identity that Azure accepts."""
+
+TRY_AGAIN = "try again; if the error continues, see the resource's health in the portal"
 
 _REFUSALS = {
     "AuthorizationFailure": "let the app's network through the account's firewall; with a connection string, check its "
@@ -35,7 +36,7 @@ _REFUSALS = {
 
 
 class CheckStatus(StrEnum):
-    """How a check ended, from best to worst but for `SKIPPED`, which says nothing."""
+    """How a check ended."""
 
     OK = "ok"
     SKIPPED = "skipped"
@@ -45,17 +46,7 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check found.
-
-    Attributes
-    ----------
-    check
-        The check's id, such as `storage.container.write`.
-    detail
-        What was found, in one line.
-    mend
-        What to do; None where all is well.
-    """
+    """The result of the check with id `check`: a line of text, and the fix (`mend`) where the check did not pass."""
 
     check: str
     status: CheckStatus
@@ -69,15 +60,7 @@ class CheckResult:
 
 
 class Trouble(Exception):  # noqa: N818 - named for what it is
-    """A check found something.
-
-    Parameters
-    ----------
-    detail, mend
-        As in `CheckResult`.
-    status
-        `FAILED`, unless it is only worth knowing.
-    """
+    """A check that did not pass, with the fields of `CheckResult`."""
 
     def __init__(self, detail: str, mend: str | None = None, *, status: CheckStatus = CheckStatus.FAILED) -> None:
         super().__init__(detail)
@@ -88,19 +71,18 @@ class Trouble(Exception):  # noqa: N818 - named for what it is
 
 @dataclass(frozen=True, slots=True)
 class Check[S]:
-    """One thing that can be tried.
+    """One check.
 
     Attributes
     ----------
     id
-        Its name in answers and documents.
+        Its name in answers and documents, such as `storage.container.write`.
     run
-        Tries it on the surroundings, and returns what is well in one line, or raises `Trouble`; errors of the Azure
-        SDKs are told in plain words.
+        Makes the check and returns the result in one line, or raises `Trouble` or an error of the Azure SDKs.
     role
         The role that the app's identity needs for it, with the scope.
     after
-        Checks that have to be well before this one says anything.
+        Checks that have to pass before this one runs.
     """
 
     id: str
@@ -111,37 +93,35 @@ class Check[S]:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All findings, and facts about the app that those outside need for theirs."""
+    """The results of all checks, and facts about the app for the checks of `recordings doctor`."""
 
-    findings: Sequence[CheckResult]
+    results: Sequence[CheckResult]
     facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_settings(cls, error: SettingsError, others: Iterable[str]) -> Self:
-        """Return the diagnosis of an app whose settings are wrong: every fault in one finding, the others skipped."""
+        """Return the diagnosis of an app with wrong settings: one result with every fault, the other checks skipped."""
         faults = [line.strip().removeprefix("- ") for line in str(error).splitlines()[1:]] or [str(error)]
         wrong = CheckResult(
             SETTINGS,
             CheckStatus.FAILED,
             "; ".join(faults),
-            "mend the app settings named, in infra/ if the deployment comes from there (azd provision)",
+            "correct the settings named: in infra/, if it made the deployment (azd provision), else in the app",
         )
         return cls([wrong, *(_waiting(check, SETTINGS) for check in others)])
 
     def as_json(self) -> dict[str, Any]:
-        """Return the answer's JSON object; its status is the worst of the findings'."""
-        statuses = {finding.status for finding in self.findings}
-        worst = next(
-            (status for status in (CheckStatus.FAILED, CheckStatus.WARNING) if status in statuses), CheckStatus.OK
-        )
-        return {"status": worst.value, "checks": [finding.as_json() for finding in self.findings], "facts": self.facts}
+        """Return the answer's JSON object; its status is the worst of the results'."""
+        statuses = {result.status for result in self.results}
+        worst = next(filter(statuses.__contains__, (CheckStatus.FAILED, CheckStatus.WARNING)), CheckStatus.OK)
+        return {"status": worst.value, "checks": [result.as_json() for result in self.results], "facts": self.facts}
 
 
 async def run_checks[S](checks: Sequence[Check[S]], around: S) -> list[CheckResult]:
-    """Make all checks, at once where none waits for another, and return their findings in the given order."""
+    """Run all checks, at the same time where none waits for another, and return the results in the given order."""
     running: dict[str, asyncio.Task[CheckResult]] = {}
 
-    async def finding(check: Check[S]) -> CheckResult:
+    async def result(check: Check[S]) -> CheckResult:
         for name in check.after:
             if (await running[name]).status in {CheckStatus.FAILED, CheckStatus.SKIPPED}:
                 return _waiting(check.id, name)
@@ -149,7 +129,7 @@ async def run_checks[S](checks: Sequence[Check[S]], around: S) -> list[CheckResu
 
     async with asyncio.TaskGroup() as group:
         for check in checks:
-            running[check.id] = group.create_task(finding(check))
+            running[check.id] = group.create_task(result(check))
     return [task.result() for task in running.values()]
 
 
@@ -160,42 +140,37 @@ async def _made[S](check: Check[S], around: S) -> CheckResult:
     try:
         async with asyncio.timeout(TIMEOUT):
             return CheckResult(check.id, CheckStatus.OK, await check.run(around))
-    except Trouble as found:
-        return CheckResult(check.id, found.status, found.detail, found.mend)
+    except Trouble as trouble:
+        return CheckResult(check.id, trouble.status, trouble.detail, trouble.mend)
     except TimeoutError:
-        return failed(f"no answer within {TIMEOUT:g} s", "check the address and the way through the network")
+        return failed(f"no answer within {TIMEOUT:g} s", "check the address and the network")
     except AzureError as error:
         return failed(*explained(error, check.role))
-    except Exception as error:  # noqa: BLE001 - what breaks one check must not hide what the others find
+    except Exception as error:  # noqa: BLE001 - one broken check must not hide the results of the others
         return failed(f"the check itself failed ({type(error).__name__})", "report it as a bug")
 
 
 def _waiting(check: str, other: str) -> CheckResult:
-    return CheckResult(check, CheckStatus.SKIPPED, f"nothing can be said before {other} is well")
+    return CheckResult(check, CheckStatus.SKIPPED, f"not checked: {other} has to pass first")
 
 
 def explained(error: AzureError, role: str) -> tuple[str, str]:
-    """Say in plain words what Storage refused, and the mend.
+    """Return what Storage refused, and the fix, with the `role` that the app's identity needs.
 
-    Parameters
-    ----------
-    error
-        As the SDK raised it. Its own message is not used: it quotes requests.
-    role
-        What the app's identity needs, for the mend.
+    The error's own message is not used: it quotes requests.
     """
     status = getattr(error, "status_code", None)
-    name, said = error_code(error), reason(error)
+    name, answer = error_code(error), reason(error)
     if name in _REFUSALS:
-        return f"refused: {said}", _REFUSALS[name]
+        return f"refused: {answer}", _REFUSALS[name]
     match error:
         case ResourceNotFoundError():
             return "it does not exist", "deploy infra/ again (azd provision), or create it"
         case HttpResponseError() if status in {401, 403}:
-            return f"refused: {said}", f"give the app's identity {role}; with a connection string, check its key"
+            return f"refused: {answer}", f"give the app's identity {role}; with a connection string, check its key"
         case ClientAuthenticationError():
             return "the app's identity gets no token", NO_IDENTITY
         case HttpResponseError() if status is not None:
-            return f"it answered {said}", "try again; if it stays, see the account's health in the portal"
+            return f"it answered {answer}", TRY_AGAIN
         case _:
-            return "it cannot be reached", "check the address in ARCHIVE_STORAGE and the way through the network"
+            return "it cannot be reached", "check the address in ARCHIVE_STORAGE and the network"

@@ -80,8 +80,8 @@ _CLIENTS = (
     "_blob_service",
     "_queue_service",
     "_host_queue_service",
-    "_table_service",
-    "_control_client",
+    "table_service",
+    "control_client",
     "_session",
     "_credential",
     "_host_credential",
@@ -119,7 +119,7 @@ class Services:
         from shared.archiving.intake import Intake
 
         return Intake(
-            self._archive, self._ledger, self.incidents, events=self._event_queue, chunks=self._chunk_queue,
+            self.archive, self.ledger, self.incidents, events=self._event_queue, chunks=self._chunk_queue,
             large=self.large_events, origins=self.settings.trusted_origins, retention=self._retention,
             resource_id=self.settings.resource_id,
         )  # fmt: skip
@@ -144,13 +144,13 @@ class Services:
         settings = self.settings
         source = DownloadClient(self._session, self._signer, settings.trusted_origins)
         copier = Copier(block_mib=settings.block_mib, concurrency=settings.concurrency)
-        files = ChunkFiles(self._archive, self._ledger, source, copier)
+        files = ChunkFiles(self.archive, self.ledger, source, copier)
         first = timedelta(seconds=settings.retry_seconds)
-        retries = ChunkRetries(self._chunk_queue, self._ledger, self.incidents, first=first)
+        retries = ChunkRetries(self._chunk_queue, self.ledger, self.incidents, first=first)
         completion = Completion(
-            self._archive, self.verification, source, publisher=self.publisher, delete_sources=settings.delete_source
+            self.archive, self.verification, source, publisher=self.publisher, delete_sources=settings.delete_source
         )
-        return ChunkArchiver(self._archive, files, retries, completion=completion)
+        return ChunkArchiver(self.archive, files, retries, completion=completion)
 
     @cached_property
     def incidents(self) -> Incidents:
@@ -159,7 +159,7 @@ class Services:
         from shared.incidents.incidents import Incidents
 
         publish = self.publisher.attention if self.publisher else None
-        return Incidents(EvidenceBlobs(self._archive.blobs), self._claims, announce=publish)
+        return Incidents(EvidenceBlobs(self.archive.blobs), self.claims, announce=publish)
 
     @cached_property
     def publisher(self) -> Publisher | None:
@@ -169,28 +169,28 @@ class Services:
             return None
         from shared.archiving.publisher import Publisher
 
-        return Publisher(self._topic, self._archive.container.url.partition("?")[0])
+        return Publisher(self._topic, self.archive.container.url.partition("?")[0])
 
     @cached_property
     def verification(self) -> Verification:
         """Reads recordings back."""
         from shared.archiving.verification import Verification
 
-        return Verification(self._archive, self._places)
+        return Verification(self.archive, self.places)
 
     @cached_property
     def listing(self) -> Listing:
         """Lists the archive."""
         from shared.catalogue.listing import Listing
 
-        return Listing(self._archive, self._places)
+        return Listing(self.archive, self.places)
 
     @cached_property
     def reindex(self) -> Reindex:
         """Rebuilds the ledger."""
         from shared.recovery.reindex import Reindex
 
-        return Reindex(self._archive, self._ledger, self._restoration, listing=self.listing, retention=self._retention)
+        return Reindex(self.archive, self.ledger, self._restoration, listing=self.listing, retention=self._retention)
 
     @cached_property
     def sweep(self) -> Sweep:
@@ -204,11 +204,11 @@ class Services:
 
         dead_letters = DeadLetters(self._blob_service.get_container_client(self.settings.dead_letter_container))
         upkeep = Upkeep(
-            self._ledger, self._claims, self.incidents, restoration=self._restoration, stalled=self._stalled,
+            self.ledger, self.claims, self.incidents, restoration=self._restoration, stalled=self._stalled,
             dead_letters=dead_letters,
         )  # fmt: skip
         silent = SilentRecordings(
-            self._ledger, self.acs, self.incidents, retention=self._retention, expected_event=self._expected_event
+            self.ledger, self.acs, self.incidents, retention=self._retention, expected_event=self._expected_event
         )
         poison = MessageQueue(self._queue_service, f"{QUEUE}-poison")
         event_poison = MessageQueue(self._host_queue_service, f"{EVENT_QUEUE}-poison")
@@ -232,7 +232,7 @@ class Services:
         from shared.recovery.manual_retry import ManualRetry
 
         return ManualRetry(
-            self._archive, self._ledger, self.incidents, replay=self._replay, stalled=self._stalled,
+            self.archive, self.ledger, self.incidents, replay=self._replay, stalled=self._stalled,
             queue=self._chunk_queue, restoration=self._restoration,
         )  # fmt: skip
 
@@ -241,7 +241,7 @@ class Services:
         """Asks the service to start and stop recordings."""
         from shared.recordings.acs_client import AcsClient
 
-        return AcsClient(self._control_client, self.callbacks)
+        return AcsClient(self.control_client, self.callbacks)
 
     @cached_property
     def recordings(self) -> Recordings:
@@ -249,7 +249,7 @@ class Services:
         from shared.recordings.service import Recordings
 
         return Recordings(
-            self.acs, self._ledger, self._claims, self._archive, self._places,
+            self.acs, self.ledger, self.claims, self.archive, self.places,
             retention=self._retention, require_consent=self.settings.require_consent,
         )  # fmt: skip
 
@@ -258,7 +258,7 @@ class Services:
         """Takes the service's reports of recordings' states."""
         from shared.recordings.callbacks import Callbacks
 
-        return Callbacks(self._ledger, self._claims, self.settings.public_base_url)
+        return Callbacks(self.ledger, self.claims, self.settings.public_base_url)
 
     @cached_property
     def auto_record(self) -> AutoRecord:
@@ -266,7 +266,7 @@ class Services:
         from shared.recordings.auto_record import AutoRecord
 
         return AutoRecord(
-            self._ledger, self._claims, self.incidents, self.recordings, self.policy,
+            self.ledger, self.claims, self.incidents, self.recordings, self.policy,
             resource_id=self.settings.resource_id,
         )  # fmt: skip
 
@@ -275,7 +275,7 @@ class Services:
         """Reports which dependency cannot be reached."""
         from shared.diagnostics.health import Health
 
-        return Health(self._archive.container, self._queue_service.get_queue_client(QUEUE), self.acs)
+        return Health(self.archive.container, self._queue_service.get_queue_client(QUEUE), self.acs)
 
     @cached_property
     def surroundings(self) -> Surroundings:
@@ -284,10 +284,10 @@ class Services:
 
         return Surroundings(
             settings=self.settings,
-            container=self._archive.container,
+            container=self.archive.container,
             queue=lambda: self._queue_service.get_queue_client(QUEUE),
             poison_queue=lambda: self._queue_service.get_queue_client(f"{QUEUE}-poison"),
-            table=lambda: self._table_service.get_table_client("diagnostics"),
+            table=lambda: self.table_service.get_table_client("diagnostics"),
             control=self.acs,
             session=self._session,
         )
@@ -299,10 +299,11 @@ class Services:
                 await getattr(self, name).close()
 
     @cached_property
-    def _places(self) -> RecordingPlaces:
+    def places(self) -> RecordingPlaces:
+        """Finds a recording in the archive by its id."""
         from shared.storage.places import RecordingPlaces
 
-        return RecordingPlaces(self._archive.container, self._ledger)
+        return RecordingPlaces(self.archive.container, self.ledger)
 
     @cached_property
     def _topic(self) -> EventGridPublisherClient:
@@ -327,7 +328,8 @@ class Services:
         return timedelta(minutes=self.settings.expected_event_minutes)
 
     @cached_property
-    def _archive(self) -> Archive:
+    def archive(self) -> Archive:
+        """What lies in the archive's container."""
         from shared.storage.archive import Archive
 
         return Archive(self._blob_service.get_container_client(self.settings.container))
@@ -349,16 +351,18 @@ class Services:
         from shared.storage.ledger import TABLE
         from shared.storage.table import Table
 
-        return Table(self._table_service.get_table_client(TABLE))
+        return Table(self.table_service.get_table_client(TABLE))
 
     @cached_property
-    def _ledger(self) -> Ledger:
+    def ledger(self) -> Ledger:
+        """What is known of recordings."""
         from shared.storage.ledger import Ledger
 
         return Ledger(self._table)
 
     @cached_property
-    def _claims(self) -> Claims:
+    def claims(self) -> Claims:
+        """The keys that were claimed."""
         from shared.storage.claims import Claims
 
         return Claims(self._table)
@@ -367,7 +371,7 @@ class Services:
     def _restoration(self) -> Restoration:
         from shared.incidents.restoration import Restoration
 
-        return Restoration(self._archive, self._ledger, self.incidents)
+        return Restoration(self.archive, self.ledger, self.incidents)
 
     @cached_property
     def _replay(self) -> Replay:
@@ -380,12 +384,13 @@ class Services:
         from shared.recovery.stalled_recordings import StalledRecordings
 
         return StalledRecordings(
-            self._archive, self._ledger, self.incidents, self._replay,
+            self.archive, self.ledger, self.incidents, self._replay,
             retention=self._retention, expected_event=self._expected_event,
         )  # fmt: skip
 
     @cached_property
-    def _control_client(self) -> CallAutomationClient:
+    def control_client(self) -> CallAutomationClient:
+        """The SDK's client of Azure Communication Services."""
         from azure.communication.callautomation.aio import CallAutomationClient
         from azure.core.credentials import AzureKeyCredential
 
@@ -420,7 +425,8 @@ class Services:
         return QueueServiceClient(host.queue_uri or "", credential=self._host_credential, **_SECONDS)
 
     @cached_property
-    def _table_service(self) -> TableServiceClient:
+    def table_service(self) -> TableServiceClient:
+        """The SDK's client of the archive's tables."""
         from azure.data.tables.aio import TableServiceClient
 
         return self._storage(TableServiceClient, self.settings.storage.table_uri, **_SECONDS)

@@ -16,7 +16,7 @@ from azure.core.exceptions import HttpResponseError
 from yarl import URL
 
 from local.acs.media_types import FormatType
-from tests.integration.acs_fixtures import Answer, Bench, bench, receiver, sign
+from tests.integration.acs_fixtures import Answer, Bench, bench, receiver, sign, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -247,6 +247,24 @@ async def test_states_are_called_back_in_every_order(
     short = [f"{event['data']['state']} {event['data']['startDateTime'][:4]}" for event in events]
     assert [text if text.endswith("0001") else text[:-2] for text in short] == expected
     assert {event["data"]["serverCallId"] for event in events} == {call["serverCallId"]}
+
+
+async def test_lost_callbacks_do_not_come(running: Bench, client: AsyncClient, call: Any) -> None:
+    await running.control("PUT", "callbacks", {"order": "lost"})
+    async with receiver() as hook:
+        started = await client.start_recording(
+            server_call_id=call["serverCallId"], recording_state_callback_url=hook.url
+        )
+        running.acs.clock.advance(1)
+        one = started.recording_id or ""
+        await until(lambda: client.get_recording_properties(one), lambda seen: seen.recording_state == "active")
+        await running.control("PUT", "callbacks", {"order": "normal"})
+        await client.pause_recording(started.recording_id or "")
+        bodies = await hook.received(1)
+        await client.stop_recording(started.recording_id or "")
+    [event] = [body[0] for body in bodies]
+    assert event["data"]["state"] == "inactive"
+    assert not event["data"]["startDateTime"].startswith("0001")
 
 
 async def test_a_state_is_called_back_as_the_service_writes_it(running: Bench, call: Any) -> None:

@@ -356,8 +356,8 @@ async def test_a_call_that_is_recorded_later_leaves_the_list_and_one_that_ends_u
         assert answer.status == 201
     await auto_record().take(await secretly.end(ended))
     attempt = uuid4().hex
-    await parts._ledger.record(attempt, Report.FAILED, at=datetime.now(UTC), key="as a test wants")
-    await parts._ledger.link(failed["serverCallId"], attempt)
+    await parts.ledger.record(attempt, Report.FAILED, at=datetime.now(UTC), key="as a test wants")
+    await parts.ledger.link(failed["serverCallId"], attempt)
 
     await parts.sweep.sweep()
     assert await finding_of(parts, fixed) is None
@@ -387,7 +387,7 @@ async def test_a_refusal_that_cannot_be_reported_is_decided_only_when_the_event_
         await auto_record().take(started)
     later = datetime.now(UTC) + MINUTES
     await auto_record(lambda: later).take(started)
-    await decided(parts._claims, call, "refused")
+    await decided(parts.claims, call, "refused")
     finding = await finding_of(parts, call)
     assert finding is not None
     await parts.incidents.settle(finding["id"])

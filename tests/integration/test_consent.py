@@ -261,7 +261,7 @@ async def test_without_the_ledger_a_recording_starts_and_its_consent_is_kept_for
     request = parse_start(json.dumps({"serverCallId": call["serverCallId"], "consent": CONSENT}).encode())
     async with parts_of(stack) as parts:
         control = AcsClient(
-            parts._control_client, Callbacks(lost_ledger, Claims(lost_ledger.table), "https://archiver.example.net")
+            parts.control_client, Callbacks(lost_ledger, Claims(lost_ledger.table), "https://archiver.example.net")
         )
         places = RecordingPlaces(archive_container, lost_ledger)
         claims = Claims(lost_ledger.table)

@@ -168,7 +168,7 @@ async def test_files_of_a_chunk_that_is_being_archived_are_no_difference(shop: W
 async def test_what_the_time_does_not_suffice_for_is_verified_by_the_next_request(
     shop: Workshop, recording: str
 ) -> None:
-    hurried = Verification(shop.services._archive, shop.services._places, budget=timedelta(0))
+    hurried = Verification(shop.services.archive, shop.services.places, budget=timedelta(0))
     first = await hurried.verify(name_of(recording))
     assert ([chunk.index for chunk in first.chunks], first.next, first.verified) == ([0], 1, False)
     rest = await hurried.verify(name_of(recording), chunk=str(first.next))
@@ -178,7 +178,7 @@ async def test_what_the_time_does_not_suffice_for_is_verified_by_the_next_reques
 async def test_a_chunk_that_cannot_be_read_in_a_requests_time_is_named_and_does_not_bar_the_way(
     shop: Workshop, recording: str
 ) -> None:
-    slow = Verification(shop.services._archive, shop.services._places, budget=timedelta(0), limit=timedelta(0))
+    slow = Verification(shop.services.archive, shop.services.places, budget=timedelta(0), limit=timedelta(0))
     report = await slow.verify(name_of(recording))
     assert report.chunks[0].differences == ("it could not be read in 0 s",)
     assert report.next == 1
@@ -220,7 +220,7 @@ async def test_a_large_chunk_is_read_in_little_memory(shop: Workshop) -> None:
 async def test_a_recording_that_the_ledger_has_forgotten_is_found_in_its_day(shop: Workshop) -> None:
     truth, _ = await shop.archive()
     prefix = await shop.prefix(truth["recordingId"])
-    table = shop.services._table_service.get_table_client(TABLE)
+    table = shop.services.table_service.get_table_client(TABLE)
     async for row in table.query_entities("PartitionKey eq @name", parameters={"name": name_of(prefix)}):
         await table.delete_entity(row)
     assert (await shop.services.verification.verify(truth["recordingId"])).verified

@@ -78,7 +78,8 @@ BLOCK_MIB = 8
 BLOBS = 4  # media, metadata, manifest, event
 SMALL_WRITES = 5  # block list, metadata, event, manifest twice
 READS = 4  # manifest, at each step
-QUEUE_OPERATIONS = 7  # the event put, fetched and deleted; so the chunk, and its length is asked for
+QUEUE_OPERATIONS = 4
+EVENT_QUEUE_OPERATIONS = 3  # put, get, delete; in the host's account, whose requests are not logged
 EVENT_OPERATIONS = 2  # published, delivered
 EXECUTIONS = 3.1  # webhook, intake and chunk; one in ten chunks is tried twice
 MEGABYTES_A_SECOND = 20.0  # a cautious rate of copying on one instance
@@ -111,7 +112,7 @@ def monthly(recording: Recording, count: int) -> dict[str, float]:
         + max(0, count * EXECUTIONS - 250_000) * price["execution"],
         "Storage requests": ZONES * count * (blocks + SMALL_WRITES) * price["write"]
         + count * READS * price["read"]
-        + (count * QUEUE_OPERATIONS + POLLS) * price["queue"],
+        + (count * (QUEUE_OPERATIONS + EVENT_QUEUE_OPERATIONS) + POLLS) * price["queue"],
         "Changes of tier": ZONES * count * BLOBS * (price["write_cool"] + price["write_cold"]),
         "Capacity, twelve months of recordings": ZONES * gigabytes * sum(n * price[tier] for tier, n in MONTHS.items()),
         "Logs": max(0, logs - 5) * price["log"],

@@ -191,6 +191,17 @@ CASES = [
         "no storageQueueDataContributor on recording-events in",
     ),
     Case(
+        ROLES,
+        "guid(events.id, appPrincipalId, role.storageQueueDataContributor)\n  scope: events\n  properties: {\n"
+        "    principalId: appPrincipalId\n    principalType: 'ServicePrincipal'\n"
+        "    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.storageQueue",
+        "guid(events.id, appPrincipalId, role.storageQueueDataContributor)\n  scope: events\n  properties: {\n"
+        "    principalId: appPrincipalId\n    principalType: 'ServicePrincipal'\n"
+        "    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.storageTable",
+        "storage",
+        "no storageQueueDataContributor on recording-events in",
+    ),
+    Case(
         ROLES, "  scope: operations\n", "  scope: recordings\n", "storage", "storageBlobDataContributor on operations"
     ),
     Case(

@@ -1,4 +1,4 @@
-metadata description = 'The account that keeps the recordings, the queue of chunks to copy, the dead letters, and what the app notes beside the recordings.'
+metadata description = 'The account that keeps the recordings, the queue of chunks to copy, the dead letters, and what the app keeps for its own work.'
 
 @description('Region of the account.')
 param location string
@@ -28,7 +28,7 @@ param archiveContainerName string
 @description('Container of the events that Event Grid could not deliver. Outside any immutability: replayed ones are moved.')
 param deadLetterContainerName string
 
-@description('Container of what the app notes beside the recordings: places, starts, incidents, the audit log, events too large for a message. Outside any immutability: all of it is rewritten or ends.')
+@description('Container of what the app keeps for its own work: places, starts, incidents, the audit log, events too large for a message. Outside any immutability: all of it is rewritten or deleted.')
 param operationsContainerName string
 
 @description('Queue of chunks to copy.')
@@ -115,8 +115,7 @@ var versionRules = [
   }
 ]
 
-// Nothing reads these events any more: their messages end with what the service keeps, two days at most. Starts that were
-// joined to a recording are removed by the app; the others end here.
+// The app deletes an event when it is taken in, and a start when its recording is closed. These rules delete the rest.
 var operationsRules = [
   {
     name: 'operations-events'
@@ -143,7 +142,7 @@ var operationsRules = [
     }
   }
   {
-    // The account keeps versions for the recordings' sake; here each note that is rewritten or removed would leave one.
+    // The account keeps versions because of the recordings; each blob here that is rewritten or deleted leaves one too.
     name: 'operations-versions'
     enabled: true
     type: 'Lifecycle'

@@ -70,8 +70,8 @@ resource deployments 'Microsoft.Storage/storageAccounts/blobServices/containers@
   properties: { publicAccess: 'None' }
 }
 
-// Without a diagnostic setting: every event is a write here, and in a failure of the archive every waiting event is one
-// again and again, which would use up the day's quota of logs when they are needed. The poison alert reads the host's log.
+// Without a diagnostic setting: every event is a write here, and while the archive's account fails each waiting event is
+// written again at every try, which would use up the day's quota of logs. The poison alert reads the host's log instead.
 resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' = {
   parent: account
   name: 'default'

@@ -24,7 +24,7 @@ param archiveContainerName string
 @description('Container of the dead letters.')
 param deadLetterContainerName string
 
-@description('Container of what the app notes beside the recordings.')
+@description('Container of what the app keeps for its own work.')
 param operationsContainerName string
 
 @description('Queue of chunks to copy.')

@@ -79,16 +79,17 @@ BLOBS = 4  # media, metadata, manifest, event
 SMALL_WRITES = 5  # block list, metadata, event, manifest twice
 READS = 4  # manifest, at each step
 QUEUE_OPERATIONS = 4
+EVENT_QUEUE_OPERATIONS = 3  # put, get, delete; in the host's account, whose requests are not logged
 EVENT_OPERATIONS = 2  # published, delivered
-EXECUTIONS = 2.1  # event and chunk; one in ten chunks is tried twice
+EXECUTIONS = 3.1  # webhook, intake and chunk; one in ten chunks is tried twice
 MEGABYTES_A_SECOND = 20.0  # a cautious rate of copying on one instance
-OVERHEAD_SECONDS = 1.5  # both executions without the copy
+OVERHEAD_SECONDS = 1.5  # all executions without the copy
 LOG_KB = 14.0  # the app's and the host's lines; and 1 KB for each storage request
 
 # What runs without any recording.
 INSTANCE_GB = 2
-READY_INSTANCES = 1
-POLLS = HOURS * 3600 / 5  # the queue, every 5 s
+READY_INSTANCES = 2  # one for the webhook, one for the intake
+POLLS = 2 * HOURS * 3600 / 5  # both queues, every 5 s
 IDLE_LOG_GB = 0.5
 METRIC_ALERTS, LOG_ALERTS_15, LOG_ALERTS_5 = 4, 5, 1
 
@@ -111,7 +112,7 @@ def monthly(recording: Recording, count: int) -> dict[str, float]:
         + max(0, count * EXECUTIONS - 250_000) * price["execution"],
         "Storage requests": ZONES * count * (blocks + SMALL_WRITES) * price["write"]
         + count * READS * price["read"]
-        + (count * QUEUE_OPERATIONS + POLLS) * price["queue"],
+        + (count * (QUEUE_OPERATIONS + EVENT_QUEUE_OPERATIONS) + POLLS) * price["queue"],
         "Changes of tier": ZONES * count * BLOBS * (price["write_cool"] + price["write_cold"]),
         "Capacity, twelve months of recordings": ZONES * gigabytes * sum(n * price[tier] for tier, n in MONTHS.items()),
         "Logs": max(0, logs - 5) * price["log"],

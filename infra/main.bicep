@@ -134,7 +134,7 @@ param instanceMemoryMb int = 2048
 @maxValue(1000)
 param maximumInstances int = 40
 
-@description('Instances that always wait for events. 0 costs less and delivers the first event after a quiet time twice.')
+@description('Instances that always wait for Event Grid\'s events; with any, one more waits for their queue. 0 costs less and delivers the first event after a quiet time twice.')
 @minValue(0)
 @maxValue(10)
 param alwaysReadyInstances int = 1
@@ -207,9 +207,12 @@ param functionFailureThreshold int = 5
 
 var archiveContainerName = 'recordings'
 var deadLetterContainerName = 'dead-letters'
+var operationsContainerName = 'operations'
 var deploymentContainerName = 'deployments'
 var queueName = 'recording-chunks'
+var eventQueueName = 'recording-events'
 var eventFunctionName = 'recording_file_status_updated'
+var intakeFunctionName = 'archive_recording_files'
 var callFunctionName = 'call_started_or_ended'
 
 // ---- Built-in roles: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
@@ -272,6 +275,7 @@ module hostStorage 'modules/host-storage.bicep' = {
     tags: tags
     name: 'sthost${token}'
     deploymentContainerName: deploymentContainerName
+    eventQueueName: eventQueueName
     restrictNetwork: privateNetworking
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -287,6 +291,7 @@ module archiveStorage 'modules/archive-storage.bicep' = {
     redundancy: archiveRedundancy
     archiveContainerName: archiveContainerName
     deadLetterContainerName: deadLetterContainerName
+    operationsContainerName: operationsContainerName
     queueName: queueName
     immutability: immutability
     wormRetentionDays: wormRetentionDays
@@ -370,9 +375,11 @@ module roles 'modules/roles.bicep' = {
     eventPrincipalId: identity.outputs.eventPrincipalId
     operatorGroupId: operatorGroupId
     hostStorageName: 'sthost${token}'
+    eventQueueName: eventQueueName
     archiveStorageName: 'starchive${token}'
     archiveContainerName: archiveContainerName
     deadLetterContainerName: deadLetterContainerName
+    operationsContainerName: operationsContainerName
     queueName: queueName
     applicationInsightsName: 'appi-${token}'
   }
@@ -392,6 +399,7 @@ module app 'modules/app.bicep' = {
     deploymentContainerUrl: hostStorage.outputs.deploymentContainerUrl
     hostStorage: {
       blob: hostStorage.outputs.blobEndpoint
+      queue: hostStorage.outputs.queueEndpoint
       table: hostStorage.outputs.tableEndpoint
     }
     archiveStorage: {
@@ -416,6 +424,7 @@ module app 'modules/app.bicep' = {
     maximumInstances: maximumInstances
     alwaysReadyInstances: alwaysReadyInstances
     eventFunctionName: eventFunctionName
+    intakeFunctionName: intakeFunctionName
     allowedAddresses: allowedAddresses
     subnetId: privateNetworking ? network.outputs.appSubnetId : ''
     restrictNetwork: privateNetworking
@@ -438,6 +447,7 @@ module alerts 'modules/alerts.bicep' = {
     topicId: topicId
     archiveStorageId: archiveStorage.outputs.id
     queueName: queueName
+    eventQueueName: eventQueueName
     chunkWaitMinutes: chunkWaitMinutes
     deadlineHours: deadlineHours
     retentionHours: retentionHours
@@ -466,10 +476,13 @@ output AZURE_FUNCTION_APP_NAME string = app.outputs.name
 output AZURE_FUNCTION_APP_ID string = app.outputs.id
 output RECORDING_API_URL string = 'https://${app.outputs.hostName}/api'
 output ACS_ENDPOINT string = communicationAccess.outputs.endpoint
+output HOST_STORAGE_ACCOUNT string = hostStorage.outputs.name
 output ARCHIVE_STORAGE_ACCOUNT string = archiveStorage.outputs.name
 output ARCHIVE_STORAGE_ID string = archiveStorage.outputs.id
 output ARCHIVE_CONTAINER string = archiveContainerName
 output DEAD_LETTER_CONTAINER string = deadLetterContainerName
+output OPERATIONS_CONTAINER string = operationsContainerName
+output EVENT_QUEUE string = eventQueueName
 output CHUNK_QUEUE string = queueName
 output EVENT_TOPIC_NAME string = last(split(topicId, '/'))
 output EVENT_TOPIC_RESOURCE_GROUP string = split(topicId, '/')[4]

@@ -96,6 +96,8 @@ class Declaration:
         Whether a param has a default or takes null.
     conditional
         Whether an `if` decides on it.
+    existing
+        Whether a resource is only referred to, not made.
     allowed
         Whether a param takes only the values that its `@allowed` lists.
     """
@@ -107,6 +109,7 @@ class Declaration:
     value: Node | None
     optional: bool
     conditional: bool
+    existing: bool
     allowed: bool
 
 
@@ -165,5 +168,6 @@ def _declared(node: Node) -> Declaration:
         value=value,
         optional=has_default or "?" in text(node).partition("=")[0],
         conditional=conditional,
+        existing=any(child.type == "existing" for child in node.children),
         allowed=before is not None and before.type == "decorators" and "@allowed(" in text(before),
     )

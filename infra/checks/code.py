@@ -23,6 +23,15 @@ _LOG_CALLS = {"info", "warning", "error"}
 _EVENT_TYPE = re.compile(r"Microsoft\.Communication\.\w+")
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class QueueBinding:
+    """A function's trigger or output: its queue, and the setting that leads to the queue's account."""
+
+    function: str
+    queue: str
+    connection: str
+
+
 @dataclass(slots=True)
 class Code:
     """The names in the code.
@@ -31,12 +40,14 @@ class Code:
     ----------
     functions
         Each function's trigger by its name.
-    queues
-        The queues that triggers and outputs name.
+    bindings
+        The queues of triggers and outputs.
     connections
         The settings that bindings name as their connections.
     event_types
         Types of events that the code knows.
+    constants
+        The constants of all modules that are texts, by their names.
     log_events
         Names of the structured log's events.
     settings
@@ -47,9 +58,10 @@ class Code:
     """
 
     functions: dict[str, str] = field(default_factory=dict)
-    queues: set[str] = field(default_factory=set)
+    bindings: set[QueueBinding] = field(default_factory=set)
     connections: set[str] = field(default_factory=set)
     event_types: set[str] = field(default_factory=set)
+    constants: dict[str, str] = field(default_factory=dict)
     log_events: set[str] = field(default_factory=set)
     settings: set[str] = field(default_factory=set)
     defaults: dict[str, str] = field(default_factory=dict)
@@ -57,13 +69,13 @@ class Code:
     @classmethod
     def read(cls, root: Path) -> Code:
         """Read functions/ and shared/ under `root`."""
-        code = cls()
         modules = {
             path: ast.parse(path.read_text(encoding="utf-8"), str(path))
             for folder in ("functions", "shared")
             for path in sorted((root / folder).glob("**/*.py"))
         }
         constants = {name: value for module in modules.values() for name, value in _constants(module)}
+        code = cls(constants=constants)
         for path, module in modules.items():
             for node in ast.walk(module):
                 if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
@@ -76,8 +88,13 @@ class Code:
                 code._add_settings(module, constants)
         return code
 
+    @property
+    def queues(self) -> set[str]:
+        """The queues that triggers and outputs name."""
+        return {binding.queue for binding in self.bindings}
+
     def _add_function(self, node: ast.AsyncFunctionDef | ast.FunctionDef, constants: dict[str, str]) -> None:
-        name, trigger = node.name, None
+        name, trigger, queues = node.name, None, set()
         for call in (found for found in node.decorator_list if isinstance(found, ast.Call)):
             kind = call.func.attr if isinstance(call.func, ast.Attribute) else ""
             arguments = {keyword.arg: _value(keyword.value, constants) for keyword in call.keywords}
@@ -85,10 +102,11 @@ class Code:
                 name = (_value(call.args[0], constants) if call.args else arguments.get("name")) or name
             trigger = _TRIGGERS.get(kind, trigger)
             if kind in {"queue_trigger", "queue_output"}:
-                self.queues |= {value for value in [arguments.get("queue_name")] if value}
+                queues.add((arguments.get("queue_name") or "", arguments.get("connection") or ""))
             self.connections |= {value for value in [arguments.get("connection")] if value}
         if trigger:
             self.functions[name] = trigger
+            self.bindings |= {QueueBinding(name, *found) for found in queues}
 
     def _add_settings(self, module: ast.Module, constants: dict[str, str]) -> None:
         for node in ast.walk(module):

@@ -20,7 +20,7 @@ class Finding:
     line
         The line in it, from 1; 0 for the whole file.
     check
-        Which check found it: syntax, symbol, module, name, setting, platform, workbook, checkov.
+        Which check found it: syntax, symbol, module, types, name, setting, storage, platform, workbook, checkov.
     message
         What is wrong and what is right.
     """

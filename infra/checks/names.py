@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from infra.checks.code import Code
 
 LOG_EVENT = re.compile(r"'((?!odata\.)[a-z]+\.[a-z_]+)'")
-POISON = re.compile(r"/([a-z0-9-]+)-poison/")
+POISON = re.compile(r"\b([a-z][a-z0-9-]*)-poison\b")
 
-# The platform's own settings: they are in Bicep or local.settings.json, and the app never reads them.
+# The platform's own settings: they are in Bicep or local.settings.json, and are no settings of the app's own.
 PLATFORM = re.compile(r"AzureWebJobs\w+|APPLICATIONINSIGHTS_\w+|PYTHON_\w+|FUNCTIONS_\w+|AZURE_CLIENT_ID|WEBSITE_\w+")
 # Two ways to say one thing: an identity in Azure, a connection string or a key where there is none.
 ALTERNATIVES = {"ACS_CONNECTION_STRING": "ACS_ENDPOINT", "ARCHIVE_TOPIC_KEY": "ARCHIVE_TOPIC_ENDPOINT"}
@@ -32,11 +32,14 @@ def check_names(root: Path, files: Mapping[Path, BicepFile], code: Code) -> Iter
     """Compare functions, queues, containers, event types and log events."""
     main, events = files.get(root / "infra/main.bicep"), files.get(root / "infra/events.bicep")
     if main is not None:
-        yield from _constant(main, "var", "queueName", code.queues, "a queue of the code")
         containers = {code.defaults.get("ARCHIVE_CONTAINER", "")}
         yield from _constant(main, "var", "archiveContainerName", containers, "the default of ARCHIVE_CONTAINER")
+        yield from _constant(
+            main, "var", "operationsContainerName", {code.constants.get("OPERATIONS", "")}, "OPERATIONS of the code"
+        )
         for name in ("eventFunctionName", "callFunctionName"):
             yield from _constant(main, "var", name, _triggered(code, "event grid"), "an Event Grid function")
+        yield from _constant(main, "var", "intakeFunctionName", _triggered(code, "queue"), "a queue's function")
     if events is not None:
         for name in ("functionName", "callFunctionName"):
             yield from _constant(events, "param", name, _triggered(code, "event grid"), "an Event Grid function")

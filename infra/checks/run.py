@@ -9,6 +9,7 @@ from infra.checks.code import Code
 from infra.checks.findings import Finding
 from infra.checks.names import check_names, check_settings
 from infra.checks.platform import check_platform
+from infra.checks.storage import check_storage
 from infra.checks.structure import check_structure
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def check_offline(root: Path) -> list[Finding]:
             *check_structure(files),
             *check_names(root, files, code),
             *check_settings(root, files, code),
+            *check_storage(root, files, code),
             *check_platform(root, files),
         }
     )

@@ -24,6 +24,9 @@ param archiveStorageId string
 @description('Queue of chunks to copy.')
 param queueName string
 
+@description('Queue of events to take in.')
+param eventQueueName string
+
 @description('Minutes that an announced chunk may take until it is archived.')
 @minValue(10)
 @maxValue(1440)
@@ -129,11 +132,14 @@ appEvents
 | union (openFindings | where HoursLeft <= 0 | project Finding, Lost = Raised, Said)
 '''
 
-// Written by the storage service when the host moves a message, and by the host itself.
+// Written by the storage service when the host moves a message, and by the host itself, once to Application Insights and once
+// to the platform's log, which keeps it when telemetry is sampled. The account of the events' queue writes no such log:
+// host-storage.bicep says why.
 var poisonQuery = '''
 union isfuzzy=true
   (StorageQueueLogs | where OperationName == 'PutMessage' and Uri contains '/{queue}-poison/' and StatusText == 'Success' | project TimeGenerated, Message = Uri),
-  (AppTraces | where Message has 'MaxDequeueCount' and Message contains '{queue}-poison' | project TimeGenerated, Message)
+  (AppTraces | where Message has 'MaxDequeueCount' and Message has_any ('{queue}-poison', '{events}-poison') | project TimeGenerated, Message),
+  (FunctionAppLogs | where Message has 'MaxDequeueCount' and Message has_any ('{queue}-poison', '{events}-poison') | project TimeGenerated, Message)
 '''
 
 var failureQuery = '''
@@ -183,9 +189,9 @@ var logAlerts = [
   }
   {
     name: 'chunks-poisoned'
-    description: 'Handling a chunk crashed so often that the host put its message into the poison queue. The sweep puts it back.'
+    description: 'Handling a chunk or an event crashed so often that the host put its message into a poison queue. The sweep puts it back.'
     severity: 1
-    query: replace(poisonQuery, '{queue}', queueName)
+    query: replace(replace(poisonQuery, '{queue}', queueName), '{events}', eventQueueName)
     every: 'PT5M'
     window: 'PT15M'
     look: ''

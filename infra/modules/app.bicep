@@ -23,7 +23,7 @@ param identityClientId string
 @description('Blob container that deployments put the package in.')
 param deploymentContainerUrl string
 
-@description('Blob and table addresses of the host\'s own account.')
+@description('Blob, queue and table addresses of the host\'s own account.')
 param hostStorage object
 
 @description('Blob, queue and table addresses of the archive\'s account.')
@@ -94,6 +94,9 @@ param alwaysReadyInstances int
 
 @description('Function that Event Grid delivers to.')
 param eventFunctionName string
+
+@description('Function that takes the events in from their queue. One instance of it waits as well, if any does: on Flex Consumption each function outside a group has instances of its own.')
+param intakeFunctionName string
 
 @description('Address ranges (CIDR) that may call the HTTP API; Event Grid always may. Empty lets every address try its function key, unless restrictNetwork is true.')
 param allowedAddresses array
@@ -196,6 +199,10 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
             name: 'function:${eventFunctionName}'
             instanceCount: alwaysReadyInstances
           }
+          {
+            name: 'function:${intakeFunctionName}'
+            instanceCount: 1
+          }
         ] : []
       }
     }
@@ -216,6 +223,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   properties: {
     // The platform's
     AzureWebJobsStorage__blobServiceUri: hostStorage.blob
+    AzureWebJobsStorage__queueServiceUri: hostStorage.queue
     AzureWebJobsStorage__tableServiceUri: hostStorage.table
     AzureWebJobsStorage__credential: 'managedidentity'
     AzureWebJobsStorage__clientId: identityClientId

@@ -1,4 +1,4 @@
-metadata description = 'The account that keeps the recordings, the queue of chunks to copy, and the dead letters.'
+metadata description = 'The account that keeps the recordings, the queue of chunks to copy, the dead letters, and what the app keeps for its own work.'
 
 @description('Region of the account.')
 param location string
@@ -27,6 +27,9 @@ param archiveContainerName string
 
 @description('Container of the events that Event Grid could not deliver. Outside any immutability: replayed ones are moved.')
 param deadLetterContainerName string
+
+@description('Container of what the app keeps for its own work: places, starts, incidents, the audit log, events too large for a message. Outside any immutability: all of it is rewritten or deleted.')
+param operationsContainerName string
 
 @description('Queue of chunks to copy.')
 param queueName string
@@ -112,6 +115,47 @@ var versionRules = [
   }
 ]
 
+// The app deletes an event when it is taken in, and a start when its recording is closed. These rules delete the rest.
+var operationsRules = [
+  {
+    name: 'operations-events'
+    enabled: true
+    type: 'Lifecycle'
+    definition: {
+      filters: {
+        blobTypes: ['blockBlob']
+        prefixMatch: ['${operationsContainerName}/events/']
+      }
+      actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: 9 } } }
+    }
+  }
+  {
+    name: 'operations-starts'
+    enabled: true
+    type: 'Lifecycle'
+    definition: {
+      filters: {
+        blobTypes: ['blockBlob']
+        prefixMatch: ['${operationsContainerName}/starts/']
+      }
+      actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: 90 } } }
+    }
+  }
+  {
+    // The account keeps versions because of the recordings; each blob here that is rewritten or deleted leaves one too.
+    name: 'operations-versions'
+    enabled: true
+    type: 'Lifecycle'
+    definition: {
+      filters: {
+        blobTypes: ['blockBlob']
+        prefixMatch: ['${operationsContainerName}/']
+      }
+      actions: { version: { delete: { daysAfterCreationGreaterThan: 9 } } }
+    }
+  }
+]
+
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   // checkov:skip=CKV_AZURE_35:Denied when privateNetworking is true. Without a virtual network the app comes from public addresses that are not known; identities and roles decide who gets in.
   // checkov:skip=CKV_AZURE_59:As CKV_AZURE_35. Anonymous access and account keys are off in both cases, and Event Grid writes its dead letters through the exception for trusted services, which this setting would close too.
@@ -178,12 +222,18 @@ resource deadLetters 'Microsoft.Storage/storageAccounts/blobServices/containers@
   properties: { publicAccess: 'None' }
 }
 
+resource operations 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = {
+  parent: blobs
+  name: operationsContainerName
+  properties: { publicAccess: 'None' }
+}
+
 resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01' = {
   parent: account
   name: 'default'
   properties: {
     policy: {
-      rules: concat(ageingRules, versionRules)
+      rules: concat(ageingRules, versionRules, operationsRules)
     }
   }
   dependsOn: [blobs]

@@ -1,4 +1,4 @@
-metadata description = 'The account that the Functions platform keeps its own state and the deployed package in. Apart from the archive: what the host may do here, nothing may do there.'
+metadata description = 'The account that the Functions platform keeps its own state and the deployed package in, and the queue of events that are not yet taken in. Apart from the archive: what the host may do here, nothing may do there, and a failure of the archive\'s account keeps no event from being queued here.'
 
 @description('Region of the account.')
 param location string
@@ -13,6 +13,9 @@ param name string
 
 @description('Container of the deployed packages. Outside any immutability: each deployment replaces what is there.')
 param deploymentContainerName string
+
+@description('Queue of events to take in.')
+param eventQueueName string
 
 @description('True closes the account to everything but the virtual network.')
 param restrictNetwork bool
@@ -67,6 +70,24 @@ resource deployments 'Microsoft.Storage/storageAccounts/blobServices/containers@
   properties: { publicAccess: 'None' }
 }
 
+// Without a diagnostic setting: every event is a write here, and while the archive's account fails each waiting event is
+// written again at every try, which would use up the day's quota of logs. The poison alert reads the host's log instead.
+resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' = {
+  parent: account
+  name: 'default'
+}
+
+resource events 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' = {
+  parent: queues
+  name: eventQueueName
+}
+
+// Where the Functions host puts an event whose handling failed too often. Made here so that a role can be given on it.
+resource poison 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' = {
+  parent: queues
+  name: '${eventQueueName}-poison'
+}
+
 resource blobLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: blobs
@@ -83,6 +104,8 @@ resource blobLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
 }
 
 output id string = account.id
+output name string = account.name
 output blobEndpoint string = account.properties.primaryEndpoints.blob
+output queueEndpoint string = account.properties.primaryEndpoints.queue
 output tableEndpoint string = account.properties.primaryEndpoints.table
 output deploymentContainerUrl string = '${account.properties.primaryEndpoints.blob}${deployments.name}'

@@ -27,12 +27,17 @@ param hostStorageId string
 @description('Resource id of the archive\'s account.')
 param archiveStorageId string
 
-// Blob and table of both; the queue of the archive.
+// Blob, queue and table of both.
 var endpoints = [
   {
     name: 'host-blob'
     account: hostStorageId
     service: 'blob'
+  }
+  {
+    name: 'host-queue'
+    account: hostStorageId
+    service: 'queue'
   }
   {
     name: 'host-table'

@@ -12,6 +12,9 @@ param operatorGroupId string
 @description('Account of the host\'s state.')
 param hostStorageName string
 
+@description('Queue of events to take in, in the account of the host\'s state.')
+param eventQueueName string
+
 @description('Account of the archive.')
 param archiveStorageName string
 
@@ -20,6 +23,9 @@ param archiveContainerName string
 
 @description('Container of the dead letters.')
 param deadLetterContainerName string
+
+@description('Container of what the app keeps for its own work.')
+param operationsContainerName string
 
 @description('Queue of chunks to copy.')
 param queueName string
@@ -41,6 +47,21 @@ resource host 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: hostStorageName
 }
 
+resource hostQueues 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' existing = {
+  parent: host
+  name: 'default'
+}
+
+resource events 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' existing = {
+  parent: hostQueues
+  name: eventQueueName
+}
+
+resource eventsPoison 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' existing = {
+  parent: hostQueues
+  name: '${eventQueueName}-poison'
+}
+
 resource archive 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: archiveStorageName
 }
@@ -58,6 +79,11 @@ resource recordings 'Microsoft.Storage/storageAccounts/blobServices/containers@2
 resource deadLetters 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' existing = {
   parent: archiveBlobs
   name: deadLetterContainerName
+}
+
+resource operations 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' existing = {
+  parent: archiveBlobs
+  name: operationsContainerName
 }
 
 resource archiveQueues 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' existing = {
@@ -101,6 +127,31 @@ resource hostTables 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+// The host's queue trigger asks nothing of the account, only of its queue: whether it exists, its length, its messages; and
+// of the poison queue, into which it puts some (QueueListener, QueueMetricsProvider in github.com/Azure/azure-sdk-for-net,
+// Microsoft.Azure.WebJobs.Extensions.Storage.Queues). So the scope is the two queues. The documented roles of a trigger,
+// Reader and Message Processor, lack Update Message, by which a failed message comes back later
+// (github.com/MicrosoftDocs/azure-docs/issues/120932), and the app sends here too: Contributor has all of it.
+resource appEvents 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(events.id, appPrincipalId, role.storageQueueDataContributor)
+  scope: events
+  properties: {
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.storageQueueDataContributor)
+  }
+}
+
+resource appEventsPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(eventsPoison.id, appPrincipalId, role.storageQueueDataContributor)
+  scope: eventsPoison
+  properties: {
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.storageQueueDataContributor)
+  }
+}
+
 resource appRecordings 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(recordings.id, appPrincipalId, role.storageBlobDataContributor)
   scope: recordings
@@ -115,6 +166,16 @@ resource appRecordings 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 resource appDeadLetters 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(deadLetters.id, appPrincipalId, role.storageBlobDataContributor)
   scope: deadLetters
+  properties: {
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.storageBlobDataContributor)
+  }
+}
+
+resource appOperations 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(operations.id, appPrincipalId, role.storageBlobDataContributor)
+  scope: operations
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
@@ -190,6 +251,26 @@ resource operatorDeadLetters 'Microsoft.Authorization/roleAssignments@2022-04-01
     principalId: operatorGroupId
     principalType: 'Group'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.storageBlobDataContributor)
+  }
+}
+
+resource operatorEvents 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorGroupId)) {
+  name: guid(events.id, operatorGroupId, role.storageQueueDataContributor)
+  scope: events
+  properties: {
+    principalId: operatorGroupId
+    principalType: 'Group'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.storageQueueDataContributor)
+  }
+}
+
+resource operatorEventsPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorGroupId)) {
+  name: guid(eventsPoison.id, operatorGroupId, role.storageQueueDataContributor)
+  scope: eventsPoison
+  properties: {
+    principalId: operatorGroupId
+    principalType: 'Group'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.storageQueueDataContributor)
   }
 }
 

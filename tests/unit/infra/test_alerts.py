@@ -108,6 +108,20 @@ def test_a_call_that_is_not_recorded_never_nears_a_deadline() -> None:
     assert f"Kind != '{IncidentKind.CALL}'" in variable("deadlineQuery")
 
 
+def test_the_poison_alert_reads_the_hosts_log_for_both_queues_and_storages_for_the_chunks() -> None:
+    """The account of the events' queue writes no log of its requests, so the host's line is all there is of it."""
+    legs = re.findall(r"\((\w+) \| where (.+?) \| project", variable("poisonQuery"))
+    assert [table for table, _ in legs] == ["StorageQueueLogs", "AppTraces", "FunctionAppLogs"]
+    for table, condition in legs[1:]:
+        assert "has_any ('{queue}-poison', '{events}-poison')" in condition, table
+    assert "replace(poisonQuery, '{queue}', queueName), '{events}', eventQueueName)" in queries()["chunks-poisoned"]
+
+
+def test_the_page_names_both_poison_queues() -> None:
+    section = section_of(OPERATIONS.read_text(), "chunks-poisoned")
+    assert {"`recording-chunks-poison`", "`recording-events-poison`"} <= set(re.findall(r"`[^`]+`", section))
+
+
 def test_the_page_says_after_how_many_failures_a_message_is_poisoned() -> None:
     most = json.loads((INFRA.parent / "host.json").read_text())["extensions"]["queues"]["maxDequeueCount"]
     section = section_of(OPERATIONS.read_text(), "chunks-poisoned")

@@ -57,6 +57,7 @@ def test_the_project_has_no_findings() -> None:
 
 MAIN, EVENTS, APP = "infra/main.bicep", "infra/events.bicep", "infra/modules/app.bicep"
 PARAMETERS = "infra/main.bicepparam"
+HOST, ARCHIVE = "infra/modules/host-storage.bicep", "infra/modules/archive-storage.bicep"
 ROLES, ALERTS, WORKBOOK = "infra/modules/roles.bicep", "infra/modules/alerts.bicep", "infra/workbook.json"
 
 
@@ -88,7 +89,8 @@ CASES = [
     Case("infra/main.bicepparam", "param location", "//", "module", "needs parameter location"),
     Case("infra/modules/workbook.bicep", "../workbook.json", "../workbok.json", "module", "does not exist"),
     # names
-    Case(MAIN, "'recording-chunks'", "'recording-chunk'", "name", "queueName is 'recording-chunk'"),
+    Case(MAIN, "operationsContainerName = 'operations'", "operationsContainerName = 'operation'", "name", "OPERATIONS"),
+    Case(MAIN, "'archive_recording_files'", "'archive_recordings'", "name", "intakeFunctionName"),
     Case(MAIN, "archiveContainerName = 'recordings'", "archiveContainerName = 'calls'", "name", "archiveContainerName"),
     Case(MAIN, "'dead-letters'", "'deadletters'", "name", "deadLetterContainerName is 'dead-letters'"),
     Case(MAIN, "'recording_file_status_updated'", "'recording_files'", "name", "eventFunctionName"),
@@ -105,13 +107,7 @@ CASES = [
         ROLES, "storageBlobDataReader: '2a2b9908", "storageBlobDataWriter: '2a2b9908", "name", "storageBlobDataWriter"
     ),
     Case("functions/recording_files.py", "def recording_file_status_updated", "def files_ready", "name", "files_ready"),
-    Case(
-        "shared/app.py",
-        'QUEUE = "recording-chunks"',
-        'QUEUE = "chunks"',
-        "name",
-        "not a queue of the code: chunks",
-    ),
+    Case("functions/recording_events.py", "def archive_recording_files", "def take_in", "name", "intakeFunctionName"),
     # settings
     Case(
         APP,
@@ -124,6 +120,13 @@ CASES = [
     Case(
         APP, "ARCHIVE_STORAGE__queueServiceUri", "ARCHIVE_STORAGE__queueUri", "setting", "__queueServiceUri is missing"
     ),
+    Case(
+        APP,
+        "    AzureWebJobsStorage__queueServiceUri: hostStorage.queue\n",
+        "",
+        "setting",
+        "AzureWebJobsStorage__queueServiceUri is missing; bindings connect with AzureWebJobsStorage",
+    ),
     Case("local.settings.json.example", "COPY_BLOCK_MIB", "COPY_BLOCK_MB", "setting", "COPY_BLOCK_MIB"),
     Case(
         "docs/deploy.md", "| `RECORDING_TRUSTED_ORIGINS`", "| `TRUSTED_ORIGINS`", "setting", "RECORDING_TRUSTED_ORIGINS"
@@ -131,6 +134,83 @@ CASES = [
     Case("shared/config/settings.py", '"COPY_CONCURRENCY"', '"COPY_CONNECTIONS"', "setting", "COPY_CONNECTIONS"),
     Case(MAIN, "param copyBlockMib int = 8", "param copyBlockMib int = 4", "setting", "copyBlockMib defaults to 4"),
     Case("infra/main.bicepparam", "'EVENT_TTL_MINUTES', '120'", "'EVENT_TTL_MINUTES', '1440'", "setting", "'1440'"),
+    # queues and containers, their accounts, and the roles on them
+    Case(MAIN, "'recording-events'", "'recording-event'", "storage", "recording-events is not made"),
+    Case(MAIN, "'recording-events'", "'recording-event'", "storage", "recording-event is neither a queue of the code"),
+    Case(MAIN, "'recording-chunks'", "'recording-chunk'", "storage", "recording-chunks is not made"),
+    Case(
+        "shared/app.py", '"recording-chunks"', '"chunks"', "storage", "recording-chunks is neither a queue of the code"
+    ),
+    Case(
+        HOST, "'${eventQueueName}-poison'", "'${eventQueueName}-dead'", "storage", "recording-events-poison is not made"
+    ),
+    Case(
+        MAIN,
+        "queue: hostStorage.outputs.queueEndpoint",
+        "queue: archiveStorage.outputs.queueEndpoint",
+        "storage",
+        "recording-events is not made in the account that AzureWebJobsStorage__queueServiceUri leads to, but",
+    ),
+    Case(
+        MAIN,
+        "queue: hostStorage.outputs.queueEndpoint",
+        "queue: hostStorage.outputs.blobEndpoint",
+        "storage",
+        "is hostStorage.outputs.blobEndpoint, which is not the queue address of an account",
+    ),
+    Case(
+        "shared/app.py",
+        'HOST_CONNECTION = "AzureWebJobsStorage"',
+        'HOST_CONNECTION = "ARCHIVE_STORAGE"',
+        "storage",
+        "recording-events is not made in the account that ARCHIVE_STORAGE__queueServiceUri leads to, but in another",
+    ),
+    Case(
+        "shared/app.py",
+        'HOST_CONNECTION = "AzureWebJobsStorage"',
+        'HOST_CONNECTION = "ARCHIVE_STORAGE"',
+        "storage",
+        "in the account of the dead letters",
+    ),
+    Case(
+        ROLES,
+        "  scope: events\n",
+        "  scope: host\n",
+        "storage",
+        "no storageQueueDataContributor on recording-events in",
+    ),
+    Case(ROLES, "  scope: eventsPoison\n", "  scope: events\n", "storage", "on recording-events-poison in the account"),
+    Case(ROLES, "  parent: hostQueues\n", "  parent: archiveQueues\n", "storage", "on recording-events in the account"),
+    Case(
+        ROLES,
+        "guid(events.id, appPrincipalId, role.storageQueueDataContributor)\n  scope: events\n  properties: {\n"
+        "    principalId: appPrincipalId",
+        "guid(events.id, appPrincipalId, role.storageQueueDataContributor)\n  scope: events\n  properties: {\n"
+        "    principalId: eventPrincipalId",
+        "storage",
+        "no storageQueueDataContributor on recording-events in",
+    ),
+    Case(
+        ROLES,
+        "guid(events.id, appPrincipalId, role.storageQueueDataContributor)\n  scope: events\n  properties: {\n"
+        "    principalId: appPrincipalId\n    principalType: 'ServicePrincipal'\n"
+        "    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.storageQueue",
+        "guid(events.id, appPrincipalId, role.storageQueueDataContributor)\n  scope: events\n  properties: {\n"
+        "    principalId: appPrincipalId\n    principalType: 'ServicePrincipal'\n"
+        "    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.storageTable",
+        "storage",
+        "no storageQueueDataContributor on recording-events in",
+    ),
+    Case(
+        ROLES, "  scope: operations\n", "  scope: recordings\n", "storage", "storageBlobDataContributor on operations"
+    ),
+    Case(
+        ARCHIVE,
+        "  name: operationsContainerName\n",
+        "  name: 'notes'\n",
+        "storage",
+        "operations is not made in the account",
+    ),
     # the platform
     Case(
         APP,
@@ -192,8 +272,12 @@ def test_the_code_is_read_without_being_run() -> None:
     assert code.functions["archive_chunk"] == "queue"
     assert code.functions["recording_file_status_updated"] == "event grid"
     assert code.functions["health"] == "http"
-    assert code.queues == {"recording-chunks"}
-    assert code.connections == {"ARCHIVE_STORAGE"}
+    assert {(found.function, found.queue, found.connection) for found in code.bindings} == {
+        ("recording_file_status_updated", "recording-events", "AzureWebJobsStorage"),
+        ("archive_recording_files", "recording-events", "AzureWebJobsStorage"),
+        ("archive_chunk", "recording-chunks", "ARCHIVE_STORAGE"),
+    }
+    assert code.connections == {"ARCHIVE_STORAGE", "AzureWebJobsStorage"}
     assert code.defaults["RECORDING_RETENTION_HOURS"] == "24"
 
 

@@ -155,7 +155,8 @@ async def test_poison_messages_go_back_and_one_that_is_no_text_keeps_none_from_i
         await EventPoison(poison, events, parts.incidents).drain()
         assert (await queue.get_queue_properties()).approximate_message_count == 0
     delays = [round((due - parts.now()).total_seconds()) for due, _, _ in parts.events.messages]
-    assert delays == [120, 120]
+    assert all(110 < delay <= 120 for delay in delays)
+    assert len(delays) == 2
     await parts.live(5 * MINUTE)
     assert all([await is_archived(parts, truth) for truth in truths])
     unread = [found for found in await parts.findings() if found["kind"] == "message"]

@@ -68,3 +68,15 @@ def test_every_page_that_is_linked_exists() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_every_module_that_a_document_names_exists() -> None:
+    named = re.compile(r"\b(?:shared|functions|cli|local|infra|bench|tests)/[\w/]+\.py\b")
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    missing = {
+        f"{page.name}: {path}"
+        for page in pages
+        for path in named.findall(page.read_text())
+        if not (ROOT / path).is_file()
+    }
+    assert missing == set()

@@ -90,7 +90,7 @@ _BOXES = (
         262,
         248,
         "recording_file_status_updated",
-        ("keeps the event, lists its chunks", "in the manifest"),
+        ("queues the event; a second function", "keeps it and lists its chunks"),
         "ours",
         True,
     ),
@@ -143,8 +143,8 @@ def picture() -> str:
             '  <title id="title">How a recording gets into the archive</title>',
             '  <desc id="desc">Your programs control recordings through the HTTP API of this app, which calls the Call '
             "Recording API of Azure Communication Services. When files are ready, Event Grid calls the function "
-            "recording_file_status_updated, which keeps the event and sends one message a chunk to the queue "
-            "recording-chunks. The queue triggers archive_chunk, which reads the media from Communication Services "
+            "recording_file_status_updated, which puts the event into the queue recording-events; from there "
+            "archive_recording_files keeps it and sends one message a chunk to the queue recording-chunks, which triggers archive_chunk. It reads the media from Communication Services "
             "with signed range requests and writes it in blocks to the container recordings. A timer runs sweep, which "
             "replays dead letters, tries again what was lost, and reports incidents to operators.</desc>",
             f"  <style>\n{_STYLE}\n  </style>",

@@ -144,7 +144,8 @@ def picture() -> str:
             '  <desc id="desc">Your programs control recordings through the HTTP API of this app, which calls the Call '
             "Recording API of Azure Communication Services. When files are ready, Event Grid calls the function "
             "recording_file_status_updated, which puts the event into the queue recording-events; from there "
-            "archive_recording_files keeps it and sends one message a chunk to the queue recording-chunks, which triggers archive_chunk. It reads the media from Communication Services "
+            "archive_recording_files keeps it and sends one message a chunk to the queue recording-chunks, which "
+            "triggers archive_chunk. That reads the media from Communication Services "
             "with signed range requests and writes it in blocks to the container recordings. A timer runs sweep, which "
             "replays dead letters, tries again what was lost, and reports incidents to operators.</desc>",
             f"  <style>\n{_STYLE}\n  </style>",

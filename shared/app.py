@@ -121,7 +121,7 @@ class Services:
         return Intake(
             self.archive, self.ledger, self.incidents, events=self._event_queue, chunks=self._chunk_queue,
             large=self.large_events, origins=self.settings.trusted_origins, retention=self._retention,
-            resource_id=self.settings.resource_id,
+            resource_id=self.settings.resource_id, first_delay=2 * timedelta(seconds=self.settings.retry_seconds),
         )  # fmt: skip
 
     @cached_property

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from shared.core import blob_names, limits, log, telemetry
 from shared.core.azure_errors import storage_errors_translated
 from shared.core.errors import InvalidEvent, ManifestUnreadable, StorageUnavailable, UntrustedOrigin
-from shared.core.retry_policy import event_delay
+from shared.core.retry_policy import FIRST_EVENT_DELAY, event_delay
 from shared.core.times import Now, iso_time, utc_now
 from shared.events.chunk_message import ChunkMessage
 from shared.events.event_message import EventMessage
@@ -56,6 +56,8 @@ class Intake:
         The queue that events come from and go back to, and the one that chunks go to.
     large
         Has the events that are too large for a message.
+    first_delay
+        How long an event waits after the first time that it could not be taken in.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Intake:
         origins: TrustedOrigins,
         retention: timedelta,
         resource_id: str | None = None,
+        first_delay: timedelta = FIRST_EVENT_DELAY,
         now: Now = utc_now,
     ) -> None:
         self._archive = archive
@@ -81,6 +84,7 @@ class Intake:
         self._origins = origins
         self._retention = retention
         self._resource_id = resource_id
+        self._first_delay = first_delay
         self._now = now
 
     async def take(self, body: str) -> None:
@@ -101,7 +105,7 @@ class Intake:
             with storage_errors_translated():
                 await self._take(message)
         except (StorageUnavailable, ManifestUnreadable, TimeoutError) as error:
-            delay = event_delay(message.tries)
+            delay = event_delay(message.tries, self._first_delay)
             log.warning("event.postponed", tries=message.tries + 1, seconds=delay.total_seconds(), reason=str(error))
             again = message.model_copy(update={"tries": message.tries + 1})
             await self._events.send(again.to_json(), delay)

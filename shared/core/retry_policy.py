@@ -74,9 +74,13 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     return min(max(seconds, 0.0), _MOST_SECONDS)
 
 
-def event_delay(tries: int) -> timedelta:
+FIRST_EVENT_DELAY = timedelta(seconds=30)
+"""How long an event waits after the first time that it could not be taken in."""
+
+
+def event_delay(tries: int, first: timedelta = FIRST_EVENT_DELAY) -> timedelta:
     """Return how long an event waits after our own storage failed, with so many failed tries before this one."""
-    doubled: timedelta = timedelta(seconds=30) * 2 ** min(tries, 10)
+    doubled: timedelta = first * 2 ** min(tries, 10)
     return min(doubled, timedelta(minutes=15))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.model.state import Manifest, counting, waiting
+from tests.model.state import Manifest, Row, counting, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ def wrong(scenario: Scenario, view: View) -> str | None:
         return f"{view('overwritten')} was overwritten"
     blobs = [(key, view(key)) for key in scenario.all_keys() if key.startswith("blob:") and view(key)]
     contents = [content for _, content in blobs]
-    if len(set(contents)) < len(contents) and not scenario.extra:
+    if len(set(contents)) < len(contents):
         return "two archives of one document"
     for prefix, manifest in _manifests(scenario, view):
         for entry in manifest.entries:
@@ -40,13 +40,13 @@ def lost(scenario: Scenario, view: View) -> str | None:
     """Return what is missing in the end, if anything."""
     incidents = view("incidents") or frozenset()
     for prefix, manifest in _manifests(scenario, view):
-        if view(f"row:{prefix}") is not None:
-            return "a row is left open"
-        if not manifest.closed:
-            return "a recording is left without `closed`"
-        for problem in _unexplained(manifest, incidents, view):
-            return problem
-        if scenario.must_join and scenario.started and manifest.started_by is None:
+        if "chunks" in scenario.queues:
+            for problem in _unfinished(view(f"row:{prefix}"), manifest, incidents, view):
+                return problem
+        joined = scenario.must_join or any(
+            view(f"by-recording:{e.recording}") for e in scenario.events if e.prefix == prefix
+        )
+        if scenario.started and joined and manifest.started_by is None:
             return f"{prefix} does not say who started it"
     if view("start-rows") not in (None, ()):
         return "the row of a start is left open"
@@ -68,6 +68,14 @@ def _manifests(scenario: Scenario, view: View) -> Iterator[tuple[str, Manifest]]
         manifest = view(f"manifest:{prefix}")
         if manifest is not None:
             yield prefix, manifest
+
+
+def _unfinished(row: Row | None, manifest: Manifest, incidents: frozenset[str], view: View) -> Iterator[str]:
+    if row is not None:
+        yield "a row is left open"
+    if not manifest.closed:
+        yield "a recording is left without `closed`"
+    yield from _unexplained(manifest, incidents, view)
 
 
 def _unexplained(manifest: Manifest, incidents: frozenset[str], view: View) -> Iterator[str]:
@@ -100,7 +108,7 @@ def _uncounted(scenario: Scenario, view: View) -> str | None:
 
 def _unannounced(scenario: Scenario, view: View) -> str | None:
     known = {e.document for _, manifest in _manifests(scenario, view) for e in manifest.entries}
-    coming = {a.name: {e.name for _, (e, *_) in a.sends} for a in scenario.actions if a.sends}
+    coming = {a.name: {m[0].name for queue, m in a.sends if queue == "events"} for a in scenario.actions if a.sends}
     for event in scenario.events:
         happened = [view(f"did {name}") for name, names in coming.items() if event.name in names]
         if all(happened) and not {d.name for d in event.documents} <= known:

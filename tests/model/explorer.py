@@ -10,6 +10,7 @@ nothing that others do between the two can differ for anyone.
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -93,6 +94,13 @@ class Explorer:
 
     def explore(self) -> Result:
         """Search breadth first, to the end or to the first fault, to which the trace is then a shortest one."""
+        gc.disable()  # no state is garbage, and to look at them all again and again takes half of the time
+        try:
+            return self._search()
+        finally:
+            gc.enable()
+
+    def _search(self) -> Result:
         start = self.start()
         parents: dict[State, State | None] = {start: None}
         queue, quiet = deque([start]), 0
@@ -118,8 +126,8 @@ class Explorer:
         return store, messages, (), tuple(self.scenario.budget.values())
 
     def is_quiet(self, messages: tuple[int, ...]) -> bool:
-        """Whether no message waits but those in the poison queue."""
-        return all(self.things[m][0] == "poison" for m in messages)
+        """Whether no message waits to be delivered."""
+        return not any(self.things[m][0] in self.scenario.queues for m in messages)
 
     def fault(self, state: State, is_quiet: bool) -> str | None:
         """What is wrong with a state, if anything: in its store at any time, or in what becomes of it in peace."""
@@ -174,6 +182,8 @@ class Explorer:
                 if spent:
                     begun = self._begun("sweep_poison", message, None)
                     yield from self._run((store, messages, running, spent), begun, "begins: ")
+                continue
+            if queue not in self.scenario.queues:
                 continue
             process = self._begun(HANDLERS[queue], message, (queue, message))
             rest = self._less(messages, number)
@@ -404,7 +414,7 @@ class Explorer:
             if time:
                 state = self._sweep(state, f"quiet {time}")
             state = self._drain(state)
-            fault = "messages go round for ever" if state[1] else self.scenario.lost(self.view(state[0]))
+            fault = "messages are left" if not self.is_quiet(state[1]) else self.scenario.lost(self.view(state[0]))
             if fault is None:
                 return None
             for action in self.scenario.actions:
@@ -425,7 +435,7 @@ class Explorer:
 
     def _drain(self, state: State, rounds: int = 8) -> State:
         for _ in range(rounds):
-            waiting = [n for n in state[1] if self.things[n][0] != "poison"]
+            waiting = [n for n in state[1] if self.things[n][0] in self.scenario.queues]
             for number in waiting:
                 queue, message = self.things[number]
                 store, messages, running, budget = state

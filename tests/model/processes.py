@@ -24,6 +24,7 @@ PROCESSES: dict[str, Callable[..., Program | Requests]] = {
     "join": starts.join,
     "join_manifest": starts.join_manifest,
     "sweep_start": starts.sweep_start,
+    "reconcile_start": starts.reconcile_start,
     "clean_up": starts.clean_up,
     "sweep_row": recovery.sweep_row,
     "sweep_poison": recovery.sweep_poison,

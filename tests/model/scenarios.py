@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.model import expectations
-from tests.model.state import Document, Event
+from tests.model.state import Document, Event, announced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,10 +56,11 @@ class Scenario:
     """Which start each recording comes from: prefix and start."""
     must_join: bool = True
     """Whether that can be found out in the end, whatever happens; if not, it must only never be wrong."""
+    queues: tuple[str, ...] = ("events", "chunks", "callbacks")
+    """The queues whose messages are delivered here: a scenario of places or starts can do without the copies."""
     copies_without_table: bool = False
     one_place: tuple[tuple[str, ...], ...] = ()
     """Documents that belong into one place, a group a recording; those of different groups into different ones."""
-    extra: Callable[[Scenario, Callable[[str], Any]], str | None] | None = None
 
     def all_keys(self) -> tuple[str, ...]:
         """All keys that this scenario's storage can have."""
@@ -78,11 +79,11 @@ class Scenario:
         return tuple(dict.fromkeys(keys))
 
     def may_be_lost(self, queue: str, message: tuple[Any, ...], view: Callable[[str], Any]) -> bool:
-        """A chunk message may be lost at any time; an event's once its manifest is written, if reconcile runs here."""
-        if queue == "chunks":
+        """Whether a loss must be made up for: an event's only once it is in the manifest, and where reconcile runs."""
+        if queue != "events":
             return True
         reconciled = any(s.process == "reconcile" for s in self.starters)
-        manifest = view(f"manifest:{message[0].prefix}") if queue == "events" and reconciled else None
+        manifest = view(f"manifest:{message[0].prefix}") if reconciled else None
         return manifest is not None and all(manifest.entry(d.name) for d in message[0].documents)
 
     def wrong(self, view: Callable[[str], Any]) -> str | None:
@@ -123,12 +124,29 @@ def _events(*events: Event) -> tuple[Message, ...]:
     return tuple(("events", (event, False)) for event in events)
 
 
+def _service(start: str, recording: str, event: Event) -> Action:
+    sends = (("callbacks", (start, recording)), *_events(event))
+    return Action(f"service {start}", (), sends, asked=True, result=recording)
+
+
+def _starts(start: str) -> tuple[Starter, ...]:
+    return (Starter("start", (start,), "start", repairs=False),)
+
+
+EARLY = Event("e1", 1, "P", (Document("a", 0),), "c1", "X")
+MIDNIGHT = Event("e2", 2, "P2", (Document("b", 1),), "c2", "X")
+NAMELESS = Event("e3", 3, "P3", (Document("c", 2),), "c1")
+TWIN = Event("e4", 4, "P4", (Document("d", 0),), "c1", "Y")
+STARTED = EARLY
+SECOND = Event("e2", 2, "Q", (Document("b", 0),), "c1", "Y")
+MORE = Event("e3", 3, "P", (Document("c", 1),), "c1", "X")
+
 SCENARIOS = (
     Scenario(
-        "two events of a recording, a crash, a lost message, the sweep",
-        (FIRST, LAST),
+        "two events of a recording, each of which could be its last",
+        (ONLY, LAST),
         {"crash": 1, "lose": 1, "sweep": 1},
-        _events(FIRST, LAST),
+        _events(ONLY, LAST),
         _sources("a", "b"),
         starters=_sweeps("P"),
     ),
@@ -218,5 +236,89 @@ SCENARIOS = (
         _events(ONLY),
         _sources("a"),
         starters=(*_sweeps("P"), Starter("reconcile", ("P",), "reconcile")),
+    ),
+    Scenario(
+        "events of one recording with two start times, and one without its id",
+        (EARLY, MIDNIGHT, NAMELESS),
+        {"crash": 1},
+        _events(EARLY, MIDNIGHT, NAMELESS),
+        (("by-call:c1", ("P", "X")),),
+        queues=("events",),
+        one_place=(("a", "b", "c"),),
+    ),
+    Scenario(
+        "two recordings of one call with one start time, and an event without an id",
+        (NAMELESS, EARLY, TWIN),
+        {"crash": 1},
+        _events(NAMELESS, EARLY, TWIN),
+        queues=("events",),
+        one_place=(("a",), ("d",)),
+    ),
+    Scenario(
+        "a start that is joined by its answer, a callback, or the call",
+        (STARTED,),
+        {"crash": 1, "lose": 1, "start": 2, "sweep": 1},
+        actions=(_service("A", "X", STARTED), LATE._replace(asked=True)),
+        starters=(*_starts("A"), Starter("sweep_start", ("A",), "sweep", "start-rows")),
+        queues=("events", "callbacks"),
+        started=(("P", "A"),),
+    ),
+    Scenario(
+        "a start while the table is away",
+        (STARTED,),
+        {"start": 1, "sweep": 1},
+        actions=(*AWAY, _service("A", "X", STARTED), LATE._replace(asked=True)),
+        starters=(
+            *_starts("A"),
+            Starter("sweep_start", ("A",), "sweep", "start-rows"),
+            Starter("reconcile_start", ("X",), "sweep", "by-recording:X"),
+        ),
+        queues=("events", "callbacks"),
+        started=(("P", "A"),),
+    ),
+    Scenario(
+        "two starts of one call",
+        (STARTED, SECOND),
+        {"crash": 1, "start": 1, "start B": 1},
+        actions=(_service("A", "X", STARTED), _service("B", "Y", SECOND), LATE._replace(asked=True)),
+        starters=(
+            *_starts("A"),
+            Starter("start", ("B",), "start B", repairs=False),
+            *(Starter("sweep_start", (name,), "sweep", "start-rows") for name in "AB"),
+        ),
+        queues=("events", "callbacks"),
+        started=(("P", "A"), ("Q", "B")),
+        must_join=False,
+    ),
+    Scenario(
+        "the blobs of a joined start are deleted",
+        (STARTED,),
+        {"crash": 1, "clean": 1},
+        (*_events(STARTED), ("callbacks", ("A", "X"))),
+        (*_sources("a"), ("start:A", "A"), ("start-rows", (("A", None),))),
+        (LATE._replace(asked=True),),
+        (
+            *_sweeps("P"),
+            Starter("sweep_start", ("A",), "sweep", "start-rows"),
+            Starter("clean_up", ("P", "A", "X"), "clean", "by-recording:X"),
+        ),
+        started=(("P", "A"),),
+    ),
+    Scenario(
+        "a late event of a recording whose start is known, and another start of its call",
+        (STARTED, MORE, SECOND),
+        {"crash": 1},
+        _events(MORE, SECOND),
+        (
+            ("by-call:c1", ("P", "X")),
+            ("by-id:X", "P"),
+            ("manifest:P", announced(frozenset(), None, STARTED, "A")),
+            ("start:B", "B"),
+            ("start-rows", (("B", None),)),
+        ),
+        (LATE._replace(asked=True),),
+        (Starter("sweep_start", ("B",), "sweep", "start-rows"),),
+        queues=("events",),
+        started=(("P", "A"), ("Q", "B")),
     ),
 )

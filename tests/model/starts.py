@@ -110,3 +110,12 @@ def clean_up(without: frozenset[str], prefix: str, name: str, recording: str) ->
     for key in (f"start:{name}", f"by-recording:{recording}"):
         if (yield read_for_write(key)) is not None:
             yield delete(key)
+
+
+def reconcile_start(without: frozenset[str], recording: str) -> Program:
+    """Look at a joined start's blob, whose row may be missing because the table was away."""
+    name = yield read(f"by-recording:{recording}")
+    prefix = yield read(f"by-id:{recording}")
+    if name is None or prefix is None or "reconcile-reads-starts" in without:
+        return None
+    return Then("join_manifest", (name, prefix))

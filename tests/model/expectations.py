@@ -12,10 +12,9 @@ if TYPE_CHECKING:
     from tests.model.scenarios import Scenario
 
 type View = Callable[[str], Any]
-ALL_RULES: frozenset[str] = frozenset()
 
 
-def wrong(scenario: Scenario, view: View) -> str | None:
+def wrong(scenario: Scenario, view: View, without: frozenset[str]) -> str | None:
     """Return what must never be, if it is."""
     if view("overwritten"):
         return f"{view('overwritten')} was overwritten"
@@ -28,7 +27,7 @@ def wrong(scenario: Scenario, view: View) -> str | None:
             for name, size in entry.copies:
                 if view(f"blob:{prefix}/{name}") != (entry.document, size):
                     return f"the manifest says that {entry.document} is archived, and its blob does not have it"
-        if manifest.closed and waiting(ALL_RULES, manifest):
+        if manifest.closed and waiting(without, manifest):
             return "closed while a document waits"
         start = dict(scenario.started).get(prefix)
         if scenario.started and manifest.started_by not in (None, start):

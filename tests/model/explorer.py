@@ -133,7 +133,7 @@ class Explorer:
         """What is wrong with a state, if anything: in its store at any time, or in what becomes of it in peace."""
         store, messages, running, _ = state
         if store not in self._stores:
-            self._stores[store] = self.scenario.wrong(self.view(store))
+            self._stores[store] = self.scenario.wrong(self.view(store), self.without)
         if self._stores[store] or running:
             return self._stores[store]
         if is_quiet:

@@ -86,9 +86,9 @@ class Scenario:
         manifest = view(f"manifest:{message[0].prefix}") if reconciled else None
         return manifest is not None and all(manifest.entry(d.name) for d in message[0].documents)
 
-    def wrong(self, view: Callable[[str], Any]) -> str | None:
+    def wrong(self, view: Callable[[str], Any], without: frozenset[str]) -> str | None:
         """What must never be: see `expectations`."""
-        return expectations.wrong(self, view)
+        return expectations.wrong(self, view, without)
 
     def lost(self, view: Callable[[str], Any]) -> str | None:
         """What must not be left in the end."""

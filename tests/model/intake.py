@@ -25,12 +25,19 @@ if TYPE_CHECKING:
     from tests.model.operations import Program, Requests
 
 
+class Found(NamedTuple):
+    """The start of a recording, if there is one; `looked` is false where the table could not be asked."""
+
+    by: str | None
+    looked: bool
+
+
 class Taken(NamedTuple):
     """An event that the manifest has: where, which start is its, and whether the recording is closed."""
 
     event: Event
     prefix: str
-    by: str | None
+    found: Found
     closed: bool
 
 
@@ -42,7 +49,7 @@ def intake(without: frozenset[str], event: Event, sent: bool) -> Program:
         return (yield from again(without, event, sent))
     if event.recording and event.call:
         return Then("intake_start", (event, sent, prefix))
-    return Then("intake_manifest", (event, sent, prefix, None))
+    return Then("intake_manifest", (event, sent, prefix, Found(None, looked=True)))
 
 
 def again(without: frozenset[str], event: Event, sent: bool) -> Program:
@@ -84,57 +91,61 @@ def _by_id(without: frozenset[str], event: Event, prefix: str, owner: str | None
 
 def intake_start(without: frozenset[str], event: Event, sent: bool, prefix: str) -> Program:
     """Look for the start that this recording comes from; by call only where exactly one has an unknown outcome."""
+    found = Found(None, looked=True)
+    if sent and "sent-leaves-out-messages-only" in without:
+        return Then("intake_manifest", (event, sent, prefix, found))
     try:
         by = yield read(f"by-recording:{event.recording}")
-        if by is None and "joined-by-call" not in without:
-            by = yield from _by_call(without, event, prefix)
-        if by is not None and (yield read(f"start:{by}")) is None:
-            by = None
+        if by is not None:
+            found = Found(by, looked=True)
+        elif "joined-by-call" not in without:
+            found = yield from _by_call(without, event, prefix)
+        if found.by is not None and (yield read(f"start:{found.by}")) is None:
+            found = Found(None, looked=True)
     except StorageError:
         return (yield from again(without, event, sent))
-    return Then("intake_manifest", (event, sent, prefix, by))
+    return Then("intake_manifest", (event, sent, prefix, found))
 
 
-def _by_call(without: frozenset[str], event: Event, prefix: str) -> Generator[Operation, Any, str | None]:
+def _by_call(without: frozenset[str], event: Event, prefix: str) -> Generator[Operation, Any, Found]:
     try:
         rows = (yield read("start-rows")) or ()
     except StorageError:
-        return None
+        return Found(None, looked="looked-again" in without)
     unknown = [start for start, recording in rows if recording is None]
     if not unknown or (len(unknown) > 1 and "exactly-one" not in without):
-        return None
+        return Found(None, looked=True)
     if "no-start-twice" not in without:
         manifest = yield read(f"manifest:{prefix}")
         if manifest and manifest.started_by:
-            return None
+            return Found(None, looked=True)
     key = f"by-recording:{event.recording}"
     if "by-recording-first-wins" in without:
         yield put(key, unknown[0])
-        return str(unknown[0])
+        return Found(unknown[0], looked=True)
     if (yield create(key, unknown[0])):
-        return str(unknown[0])
-    winner: str | None = yield read(key)
-    return winner
+        return Found(unknown[0], looked=True)
+    return Found((yield read(key)), looked=True)
 
 
-def intake_manifest(without: frozenset[str], event: Event, sent: bool, prefix: str, by: str | None) -> Program:
+def intake_manifest(without: frozenset[str], event: Event, sent: bool, prefix: str, found: Found) -> Program:
     """Announce the event's documents in the manifest, under its ETag."""
     key = f"manifest:{prefix}"
     try:
         if "manifest-before-row" in without:
             yield merge(f"row:{prefix}", "open", None)
         manifest: Manifest | None = yield read_for_write(key)
-        new = announced(without, manifest, event, by)
+        new = announced(without, manifest, event, found.by)
         if new != manifest:
             if "manifest-under-etag" in without:
                 yield put(key, new)
             elif not (yield create(key, new) if manifest is None else replace(key, new)):
-                return Then("intake_manifest", (event, sent, prefix, by))
+                return Then("intake_manifest", (event, sent, prefix, found))
     except StorageError:
         return (yield from again(without, event, sent))
     names = {d.name for d in event.documents}
     left = tuple(d for d in waiting(without, new) if d in names)
-    return Then("intake_messages", (Taken(event, prefix, by, new.closed is not None), sent, left))
+    return Then("intake_messages", (Taken(event, prefix, found, new.closed is not None), sent, left))
 
 
 def intake_messages(without: frozenset[str], taken: Taken, sent: bool, left: tuple[str, ...]) -> Program:
@@ -154,13 +165,15 @@ def intake_messages(without: frozenset[str], taken: Taken, sent: bool, left: tup
         yield from _row(without, taken)
     except StorageError:
         return (yield from again(without, taken.event, sent=True))
+    if not taken.found.looked:
+        return (yield from again(without, taken.event, sent=True))
     return None
 
 
 def _row(without: frozenset[str], taken: Taken) -> Requests:
     """Write the open row; the start's row takes the recording in the same transaction."""
     opened = merge(f"row:{taken.prefix}", "open", None)
-    if taken.by is not None and "row-names-recording" not in without:
-        yield batch(opened, merge("start-rows", "start joined", (taken.by, taken.event.recording)))
+    if taken.found.by is not None and "row-names-recording" not in without:
+        yield batch(opened, merge("start-rows", "start joined", (taken.found.by, taken.event.recording)))
     elif not taken.closed:
         yield opened

@@ -47,6 +47,11 @@ NEEDED = {
     "reconcile-restores": ("reconcile restores", "reconcile restores a recording that waits and has no row"),
     "written-before-asked": ("a start that is joined", "a start is written before the service is asked"),
     "joined-by-call": ("a start that is joined", "an event joins the one start of its call whose outcome is unknown"),
+    "looked-again": ("an event joins by call", "an intake that could not ask for starts is sent again"),
+    "sent-leaves-out-messages-only": (
+        "an event joins by call",
+        "a message that is sent again looks for the start again",
+    ),
     "exactly-one": ("two starts of one call", "only where it is exactly one"),
     "no-start-twice": (
         "a late event of a recording",

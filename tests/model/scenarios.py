@@ -277,6 +277,17 @@ SCENARIOS = (
         started=(("P", "A"),),
     ),
     Scenario(
+        "an event joins by call while the table is away",
+        (STARTED,),
+        {"crash": 1, "sweep": 1},
+        _events(STARTED),
+        (("start:A", "A"), ("start-rows", (("A", None),))),
+        (*AWAY, LATE._replace(asked=True)),
+        (Starter("sweep_start", ("A",), "sweep", "start-rows"),),
+        queues=("events",),
+        started=(("P", "A"),),
+    ),
+    Scenario(
         "two starts of one call",
         (STARTED, SECOND),
         {"crash": 1, "start": 1, "start B": 1},

@@ -26,6 +26,9 @@ class Event(NamedTuple):
     call: str | None = None
     recording: str | None = None
 
+    def __repr__(self) -> str:
+        return self.name
+
 
 class Entry(NamedTuple):
     """A document in the manifest.
@@ -43,6 +46,10 @@ class Entry(NamedTuple):
     size: int = 0
     over: bool = False
     copies: tuple[tuple[str, int], ...] = ()
+
+    def __repr__(self) -> str:
+        state = "over" if self.over else f"archived with {self.size}" if self.size else "waits"
+        return f"{self.document} as {self.blob}: {state}, named {self.named}, asked {self.asked}"
 
 
 class Manifest(NamedTuple):

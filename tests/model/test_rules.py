@@ -19,14 +19,6 @@ def _scenario(part: str) -> Scenario:
     return found
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_with_all_rules_nothing_is_lost(scenario: Scenario) -> None:
-    result = _explored(scenario)
-
-    assert result.fault is None, "\n".join((result.fault or "", *result.trace))
-    assert result.quiet
-
-
 @pytest.mark.parametrize("rule", NEEDED)
 def test_without_a_rule_its_scenario_fails(rule: str) -> None:
     result = _explored(_scenario(NEEDED[rule][0]), rule)

@@ -33,8 +33,9 @@ test-unit: $(PYTHON_STAMP) ## Run the unit tests only; they start no process
 soak: setup ## Archive recordings for some minutes while everything fails at random (ARGS="--seed 7 --minutes 5")
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-check: $(PYTHON_STAMP) $(CHECKOV_STAMP) ## Lint, formatting, strict types, imports, the infrastructure, and the Functions app's doctor
+check: $(PYTHON_STAMP) $(CHECKOV_STAMP) ## Lint, formatting, strict types, imports, the protocol's model, the infrastructure, and the Functions app's doctor
 	SKIP=infrastructure $(BIN)/pre-commit run --all-files
+	$(BIN)/python -m tests.model
 	$(BIN)/python -m infra.checks
 	$(BIN)/azure-functions-doctor doctor --path . --hosting-plan flex-consumption
 

@@ -42,6 +42,12 @@ async def some_processes_of(label: str, count: int, *, within: float = 60) -> No
             found = await processes_of(label)
 
 
+def _signals_as_in_a_terminal() -> None:
+    """Undo what the tests inherited: under nohup, and in a shell's background, signals are ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Command:
     """`python -m local …` as a process with a process group of its own, as a terminal would start it."""
 
@@ -58,6 +64,7 @@ class Command:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_signals_as_in_a_terminal,
         )
         return cls(process)
 

@@ -15,6 +15,7 @@ Other partitions that begin with a dot, which no safe name does, hold claimed ke
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Mapping
 
     from shared.storage.table import Table
+
+TABLE_PATIENCE = 5.0
+"""Seconds that a recording waits for the table where it can go on without it."""
 
 TABLE = "recordings"
 """The table's name, in the archive's account."""
@@ -151,10 +155,14 @@ class Facts:
 
 
 async def best_effort[T](work: Awaitable[T]) -> T | None:
-    """Use the ledger where the recording must go on without it; return None when the ledger is unavailable."""
+    """Use the ledger where the recording must go on without it; return None when the ledger is unavailable.
+
+    A table that accepts connections and never answers is unavailable after `TABLE_PATIENCE`.
+    """
     try:
-        return await work
-    except AzureError as error:
+        async with asyncio.timeout(TABLE_PATIENCE):
+            return await work
+    except (AzureError, TimeoutError) as error:
         log.error("ledger.unavailable", error=type(error).__name__, code=error_code(error))
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,32 @@ async def test_an_event_too_large_for_a_message_is_taken_in_and_its_blob_dropped
     name = EventMessage.from_json(body).blob
     assert name is not None
     assert await parts.large.get(name) is None
+
+
+async def test_a_table_that_hangs_delays_an_event_by_seconds(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table's server accepts connections and never answers; each use of it ends after its patience."""
+    truth = await parts.recording()
+
+    async def hang(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.storage.ledger.TABLE_PATIENCE", 0.2)
+        for method in ("upsert_entity", "create_entity", "update_entity", "get_entity"):
+            patch.setattr(parts.table, method, hang)
+        patch.setattr(parts.table, "query_entities", _never)
+        async with asyncio.timeout(20):
+            await parts.deliver(parts.event(truth))
+            assert len(parts.queue.messages) == 1
+            await parts.live(timedelta(seconds=5))
+    assert await is_archived(parts, truth)
+    for incident in await parts.findings():
+        await parts.incidents.settle(incident["id"])
+
+
+async def _never(*_: object, **__: object) -> AsyncIterator[dict[str, Any]]:
+    await asyncio.Event().wait()
+    yield {}
 
 
 async def test_a_message_that_cannot_be_read_is_one_incident(parts: Parts) -> None:

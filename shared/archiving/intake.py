@@ -147,6 +147,9 @@ class Intake:
         StorageUnavailable
             Event Grid delivers the event again, so nothing is lost.
         """
+        # A publisher's trace (CloudEvents' extension of that name) comes before the platform's for the delivery.
+        caused_by = event.get("traceparent")
+        parent = caused_by if isinstance(caused_by, str) else parent
         with storage_errors_translated(), telemetry.span("recording.announce", parent=parent):
             return await self._announce(event, received_at or self._now(), cut=cut)
 

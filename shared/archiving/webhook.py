@@ -37,15 +37,9 @@ async def event_message(event: Mapping[str, Any], now: datetime, large: Callable
     """
     from shared.events.event_message import EventMessage  # noqa: PLC0415 - brings pydantic, and a new instance waits
 
-    message = EventMessage(received_at=now, event=dict(event), traceparent=_trace(event))
+    message = EventMessage(received_at=now, event=dict(event), traceparent=telemetry.traceparent())
     if (excess := limits.excess(event)) is not None:
         message = message.model_copy(update={"event": dict(limits.evidence_of(event)), "cut": excess})
     elif len(json.dumps(event)) > limits.LARGEST_EVENT_IN_MESSAGE:
         message = message.model_copy(update={"event": None, "blob": await large().put(event)})
     return message.to_json()
-
-
-def _trace(event: Mapping[str, Any]) -> str | None:
-    """Return the publisher's trace (CloudEvents' extension of that name), else the platform's for this delivery."""
-    caused_by = event.get("traceparent")
-    return caused_by if isinstance(caused_by, str) else telemetry.traceparent()

@@ -127,6 +127,7 @@ async def workshop(azurite: Azurite, **settings: str) -> AsyncIterator[Workshop]
     name = f"archive-{uuid4().hex[:12]}"
     environment = {
         "ARCHIVE_STORAGE": azurite.connection_string,
+        "AzureWebJobsStorage": azurite.connection_string,
         "ARCHIVE_CONTAINER": name,
         "RECORDING_TRUSTED_ORIGINS": "http://127.0.0.1:*",
         "RETRY_SECONDS": "1",

@@ -47,6 +47,7 @@ async def parts(stack: Stack) -> AsyncIterator[Services]:
     environment = {
         "ACS_CONNECTION_STRING": stack.acs.connection_string,
         "ARCHIVE_STORAGE": stack.storage,
+        "AzureWebJobsStorage": stack.storage,
         "RECORDING_TRUSTED_ORIGINS": "http://127.0.0.1:*",
     }
     services = Services.from_environment(environment)

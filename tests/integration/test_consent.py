@@ -74,7 +74,11 @@ async def lost_ledger() -> AsyncIterator[Ledger]:
 @asynccontextmanager
 async def parts_of(stack: Stack) -> AsyncIterator[Services]:
     """The app's parts, in this process, against the stack."""
-    settings = {"ACS_CONNECTION_STRING": stack.acs.connection_string, "ARCHIVE_STORAGE": stack.storage}
+    settings = {
+        "ACS_CONNECTION_STRING": stack.acs.connection_string,
+        "ARCHIVE_STORAGE": stack.storage,
+        "AzureWebJobsStorage": stack.storage,
+    }
     parts = Services.from_environment(settings)
     try:
         yield parts

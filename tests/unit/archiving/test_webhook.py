@@ -59,8 +59,3 @@ async def test_of_an_event_beyond_any_limit_only_the_head_is_sent(data: Any) -> 
     assert message.cut
     assert message.event is not None
     assert set(message.event) == {"id", "subject"}
-
-
-async def test_the_publishers_trace_goes_on() -> None:
-    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    assert EventMessage.from_json(await event_message({"traceparent": trace}, NOW, not_asked)).traceparent == trace

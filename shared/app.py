@@ -127,9 +127,10 @@ class Services:
     @cached_property
     def large_events(self) -> LargeEvents:
         """What keeps events that are too large for a message."""
+        from shared.storage.blobs import Blobs
         from shared.storage.large_events import OPERATIONS, LargeEvents
 
-        return LargeEvents(self._blob_service.get_container_client(OPERATIONS))
+        return LargeEvents(Blobs(self._blob_service.get_container_client(OPERATIONS)))
 
     @cached_property
     def chunk_archiver(self) -> ChunkArchiver:

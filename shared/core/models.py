@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared.core.limits import text
@@ -31,3 +31,12 @@ class ResponseModel(BaseModel):
     def as_json(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+def faults_of(error: ValidationError, path: str = "", most: int = 5) -> str:
+    """Return the faults that validation found, each with its field below `path`, without the values."""
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    texts = [f"{path}{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults[:most]]
+    if (more := len(faults) - most) > 0:
+        texts.append(f"and {more} more")
+    return "; ".join(texts)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from shared.core.errors import InvalidEvent
-from shared.core.models import ReceivedModel, UtcDatetime
+from shared.core.models import ReceivedModel, UtcDatetime, faults_of
 from shared.events.recording_files import Chunk
 
 
@@ -50,18 +50,8 @@ class ChunkMessage(ReceivedModel):
 
     @classmethod
     def from_json(cls, body: str | bytes) -> ChunkMessage:
-        """Read a message's body.
-
-        Raises
-        ------
-        InvalidEvent
-            The body is not such a message.
-        """
+        """Read a message's body; raises `InvalidEvent` where it is no such message."""
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg']}"
-                for fault in error.errors(include_url=False, include_input=False, include_context=False)
-            )
-            raise InvalidEvent(f"the queue message is not a chunk to archive: {faults}") from None
+            raise InvalidEvent(f"the queue message is not a chunk to archive: {faults_of(error)}") from None

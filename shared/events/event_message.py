@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from shared.core.errors import InvalidEvent
-from shared.core.models import ReceivedModel, UtcDatetime
+from shared.core.models import ReceivedModel, UtcDatetime, faults_of
 from shared.core.times import iso_time
 
 
@@ -45,22 +45,18 @@ class EventMessage(ReceivedModel):
     def to_json(self) -> str:
         """Return the message's body."""
         # Not pydantic's own JSON: an event can hold half a surrogate pair, which only escapes can write.
-        return json.dumps(
-            self.model_dump(mode="python", by_alias=True, exclude_none=True)
-            | {"receivedAt": iso_time(self.received_at)}
-        )
+        members = self.model_dump(by_alias=True, exclude_none=True)
+        return json.dumps(members | {"receivedAt": iso_time(self.received_at)})
 
     @classmethod
     def from_json(cls, body: str | bytes) -> EventMessage:
         """Read a message's body; raises `InvalidEvent` where it is no such message."""
         try:
             message = cls.model_validate(json.loads(body))
-        except (ValueError, RecursionError) as error:
-            if not isinstance(error, ValidationError):
-                raise InvalidEvent(f"the queue message holds no event: body: {type(error).__name__}") from None
-            fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            field = ".".join(str(part) for part in fault["loc"]) or "body"
-            raise InvalidEvent(f"the queue message holds no event: {field}: {fault['msg']}") from None
+        except ValidationError as error:
+            raise InvalidEvent(f"the queue message holds no event: {faults_of(error)}") from None
+        except (ValueError, RecursionError):
+            raise InvalidEvent("the queue message holds no event: the body is not JSON") from None
         if message.event is None and message.blob is None:
             raise InvalidEvent("the queue message holds no event: neither event nor blob is there")
         return message

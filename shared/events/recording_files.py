@@ -16,14 +16,13 @@ from shared.core import limits
 from shared.core.blob_names import unpadded
 from shared.core.errors import InvalidEvent
 from shared.core.media_formats import Format
-from shared.core.models import ReceivedModel, Text, UtcDatetime
+from shared.core.models import ReceivedModel, Text, UtcDatetime, faults_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
 RECORDING_FILE_STATUS_UPDATED = "Microsoft.Communication.RecordingFileStatusUpdated"
-_MOST_FAULTS = 5  # in one message
 
 
 class ContentType(StrEnum):
@@ -211,10 +210,4 @@ def _read[M: ReceivedModel](model: type[M], value: Mapping[str, Any], path: str 
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        errors = error.errors(include_url=False, include_input=False, include_context=False)
-        faults = "; ".join(
-            f"{path}{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in errors[:_MOST_FAULTS]
-        )
-        if (more := len(errors) - _MOST_FAULTS) > 0:
-            faults += f"; and {more} more"
-        raise InvalidEvent(f"the event is not of a known form: {faults}") from None
+        raise InvalidEvent(f"the event is not of a known form: {faults_of(error, path)}") from None

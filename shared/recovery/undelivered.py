@@ -47,8 +47,8 @@ class DeadLetterReplay:
         log.warning("dead_letter.replayed", blob=name, events=len(events))
 
 
-class ChunkPoison:
-    """Drains the poison queue into the queue of chunks; unreadable and expired messages become incidents."""
+class _Poison:
+    """Drains a poison queue: its messages are sent again, and those that cannot be read become incidents."""
 
     def __init__(self, poison: MessageQueue, queue: MessageQueue, incidents: Incidents, *, now: Now = utc_now) -> None:
         self._poison = poison
@@ -57,15 +57,24 @@ class ChunkPoison:
         self._now = now
 
     async def drain(self) -> None:
-        """Send every message to the queue of chunks again, unless its source has expired."""
+        """Handle every message that is in the poison queue."""
         await self._poison.take_all(self._take)
 
     async def _take(self, body: str) -> None:
         try:
-            message = ChunkMessage.from_json(body)
+            await self._send_again(body)
         except InvalidEvent as error:
             await self._incidents.report(message_incident(body, error))
-            return
+
+    async def _send_again(self, body: str) -> None:
+        raise NotImplementedError
+
+
+class ChunkPoison(_Poison):
+    """Drains the poison queue into the queue of chunks; messages whose source has expired become incidents."""
+
+    async def _send_again(self, body: str) -> None:
+        message = ChunkMessage.from_json(body)
         if self._now() < message.expires_at:
             await self._queue.send(body, timedelta())
             log.warning("chunk.revived", recordingId=message.recording_id, documentId=message.chunk.document_id)
@@ -74,34 +83,11 @@ class ChunkPoison:
         await self._incidents.report(chunk_incident(message, reason))
 
 
-class EventPoison:
-    """Puts poison messages about events back to work; such a message may never have been run.
+class EventPoison(_Poison):
+    """Drains the poison queue into the queue of events, with a delay; such a message may never have been run."""
 
-    Parameters
-    ----------
-    poison
-        Where the platform puts messages that failed too often.
-    events
-        Where events wait to be taken in.
-    incidents
-        Gets messages that cannot be read.
-    """
-
-    def __init__(self, poison: MessageQueue, events: MessageQueue, incidents: Incidents) -> None:
-        self._poison = poison
-        self._events = events
-        self._incidents = incidents
-
-    async def drain(self) -> None:
-        """Send every message to the events' queue once more, to show up the later the more often it failed."""
-        await self._poison.take_all(self._take)
-
-    async def _take(self, body: str) -> None:
-        try:
-            message = EventMessage.from_json(body)
-        except InvalidEvent as error:
-            await self._incidents.report(message_incident(body, error))
-            return
+    async def _send_again(self, body: str) -> None:
+        message = EventMessage.from_json(body)
         again = message.model_copy(update={"tries": message.tries + 1})
-        await self._events.send(again.to_json(), event_delay(message.tries))
+        await self._queue.send(again.to_json(), event_delay(message.tries))
         log.warning("event.revived", tries=again.tries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
@@ -46,6 +47,11 @@ class Blobs:
         if await self.put_once(name, content):
             return content
         return bytes(await (await self._container.download_blob(name)).readall())
+
+    async def delete(self, name: str) -> None:
+        """Delete a blob, if it is there."""
+        with suppress(ResourceNotFoundError):
+            await self._container.delete_blob(name)
 
     async def list(self, prefix: str) -> AsyncIterator[BlobProperties]:
         """Yield the blobs below a prefix, each with its metadata."""

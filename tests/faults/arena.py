@@ -31,6 +31,7 @@ from shared.incidents.evidence_blobs import EvidenceBlobs
 from shared.incidents.incidents import Incidents
 from shared.recordings.acs_client import AcsClient
 from shared.storage.archive import Archive
+from shared.storage.blobs import Blobs
 from shared.storage.claims import Claims
 from shared.storage.dead_letters import DeadLetters
 from shared.storage.large_events import LargeEvents
@@ -186,7 +187,7 @@ class Arena:
                     incidents,
                     events=MessageQueue(queues, EVENT_QUEUE),
                     chunks=MessageQueue(queues, CHUNK_QUEUE),
-                    large=LargeEvents(blobs.get_container_client(OPERATIONS_CONTAINER)),
+                    large=LargeEvents(Blobs(blobs.get_container_client(OPERATIONS_CONTAINER))),
                     origins=origins,
                     retention=RETENTION,
                     now=now,

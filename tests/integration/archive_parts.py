@@ -36,6 +36,7 @@ from shared.incidents.evidence_blobs import EvidenceBlobs
 from shared.incidents.incidents import Incidents
 from shared.recordings.acs_client import AcsClient
 from shared.storage.archive import Archive
+from shared.storage.blobs import Blobs
 from shared.storage.claims import Claims
 from shared.storage.dead_letters import DeadLetters
 from shared.storage.large_events import LargeEvents
@@ -220,7 +221,7 @@ async def archive_parts(azurite: Azurite, media: Path) -> AsyncIterator[Parts]:
         table = tables.get_table_client(f"ledger{unique}")
         archive, ledger, claims = Archive(container), Ledger(Table(table), now=now), Claims(Table(table))
         incidents, queue = Incidents(EvidenceBlobs(archive.blobs), claims, now=now), ListQueue(now)
-        events, large = ListQueue(now), LargeEvents(await blobs.create_container(f"operations-{unique}"))
+        events, large = ListQueue(now), LargeEvents(Blobs(await blobs.create_container(f"operations-{unique}")))
         intake = Intake(
             archive,
             ledger,

@@ -10,4 +10,4 @@ blueprint = func.Blueprint()
 @blueprint.queue_trigger(arg_name="message", queue_name=EVENT_QUEUE, connection=HOST_CONNECTION)
 async def archive_recording_files(message: func.QueueMessage) -> None:
     """Take the event in, and send each of its chunks to the queue of chunks."""
-    await services().intake.take(message.get_body().decode(errors="replace"))
+    await services().event_worker.take(message.get_body().decode(errors="replace"))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueServiceClient
 
     from shared.archiving.chunk_archiver import ChunkArchiver
+    from shared.archiving.event_worker import EventWorker
     from shared.archiving.intake import Intake
     from shared.archiving.publisher import Publisher
     from shared.archiving.verification import Verification
@@ -76,16 +77,9 @@ _SECONDS: Any = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 2}
 """How long a queue or a table may take: the SDKs' own limits are minutes, and a function would be over first."""
 
 _CLIENTS = (
-    "_topic",
-    "_blob_service",
-    "_queue_service",
-    "_host_queue_service",
-    "table_service",
-    "control_client",
-    "_session",
-    "_credential",
-    "_host_credential",
-)
+    "_topic", "_blob_service", "_queue_service", "_host_queue_service", "table_service", "control_client", "_session",
+    "_credential", "_host_credential",
+)  # fmt: skip
 
 
 class Services:
@@ -119,9 +113,18 @@ class Services:
         from shared.archiving.intake import Intake
 
         return Intake(
-            self.archive, self.ledger, self.incidents, events=self._event_queue, chunks=self._chunk_queue,
-            large=self.large_events, origins=self.settings.trusted_origins, retention=self._retention,
-            resource_id=self.settings.resource_id, first_delay=2 * timedelta(seconds=self.settings.retry_seconds),
+            self.archive, self.ledger, self.incidents, origins=self.settings.trusted_origins,
+            retention=self._retention, resource_id=self.settings.resource_id,
+        )  # fmt: skip
+
+    @cached_property
+    def event_worker(self) -> EventWorker:
+        """Takes the events of their queue in."""
+        from shared.archiving.event_worker import EventWorker
+
+        return EventWorker(
+            self.intake, self.incidents, events=self._event_queue, chunks=self._chunk_queue, large=self.large_events,
+            first_delay=2 * timedelta(seconds=self.settings.retry_seconds),
         )  # fmt: skip
 
     @cached_property

@@ -1,25 +1,21 @@
-"""The intake: takes the service's events in, and sends one message a chunk that must be archived.
+"""The intake of the service's events: what must be archived.
 
-`Intake.take` handles one message of queue `recording-events`: it keeps the event, notes in the manifest what must
-arrive, and sends the chunks' messages. It can be repeated, run twice at once, or be cut off anywhere. A failure of the
-app's own storage never ends the tries: the message is then sent again, to show up later, without an end.
+`Intake.announce` keeps the event, adds its chunks to the manifest, and returns one message a chunk. It can be repeated,
+run twice concurrently, or be interrupted anywhere.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.core import blob_names, limits, log, telemetry
+from shared.core import blob_names, log, telemetry
 from shared.core.azure_errors import storage_errors_translated
-from shared.core.errors import InvalidEvent, ManifestUnreadable, StorageUnavailable, UntrustedOrigin
-from shared.core.retry_policy import FIRST_EVENT_DELAY, event_delay
+from shared.core.errors import InvalidEvent, ManifestUnreadable, UntrustedOrigin
 from shared.core.times import Now, iso_time, utc_now
 from shared.events.chunk_message import ChunkMessage
-from shared.events.event_message import EventMessage
 from shared.events.recording_files import check_event, parse_recording_files
-from shared.incidents.incidents import Incident, manifest_incident, message_incident
+from shared.incidents.incidents import Incident, manifest_incident
 from shared.incidents.kinds import IncidentKind
 from shared.storage.consent import keep_consent
 from shared.storage.ledger import best_effort
@@ -28,17 +24,15 @@ from shared.storage.manifests import NO_MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from shared.core.errors import ArchiverError
     from shared.core.trusted_origins import TrustedOrigins
     from shared.events.recording_files import Chunk, RecordingFiles
     from shared.incidents.incidents import Incidents
     from shared.storage.archive import Archive
-    from shared.storage.large_events import LargeEvents
     from shared.storage.ledger import Ledger
     from shared.storage.manifest import ConsentFile
-    from shared.storage.message_queue import MessageQueue
 
 
 class Intake:
@@ -52,12 +46,6 @@ class Intake:
         How long the service keeps files.
     resource_id
         Azure id of the resource whose events are taken; None takes those of every resource.
-    events, chunks
-        The queue that events come from and go back to, and the one that chunks go to.
-    large
-        Has the events that are too large for a message.
-    first_delay
-        How long an event waits after the first time that it could not be taken in.
     """
 
     def __init__(
@@ -66,58 +54,18 @@ class Intake:
         ledger: Ledger,
         incidents: Incidents,
         *,
-        events: MessageQueue,
-        chunks: MessageQueue,
-        large: LargeEvents,
         origins: TrustedOrigins,
         retention: timedelta,
         resource_id: str | None = None,
-        first_delay: timedelta = FIRST_EVENT_DELAY,
         now: Now = utc_now,
     ) -> None:
         self._archive = archive
         self._ledger = ledger
         self._incidents = incidents
-        self._events = events
-        self._chunks = chunks
-        self._large = large
         self._origins = origins
         self._retention = retention
         self._resource_id = resource_id
-        self._first_delay = first_delay
         self._now = now
-
-    async def take(self, body: str) -> None:
-        """Take in the event of one queue message, and send a message for each chunk that is not archived yet.
-
-        Raises
-        ------
-        AzureError
-            The app's storage failed, and so did sending the message once more: the platform hands it over again.
-        """
-        try:
-            message = EventMessage.from_json(body)
-        except InvalidEvent as error:
-            log.error("message.refused", reason=str(error))
-            await self._incidents.report(message_incident(body, error))
-            return
-        try:
-            with storage_errors_translated():
-                await self._take(message)
-        except (StorageUnavailable, ManifestUnreadable, TimeoutError) as error:
-            delay = event_delay(message.tries, self._first_delay)
-            log.warning("event.postponed", tries=message.tries + 1, seconds=delay.total_seconds(), reason=str(error))
-            again = message.model_copy(update={"tries": message.tries + 1})
-            await self._events.send(again.to_json(), delay)
-
-    async def _take(self, message: EventMessage) -> None:
-        event = message.event if message.blob is None else await self._large.get(message.blob)
-        if event is None:
-            return  # another delivery of this message took it in, and dropped the blob
-        for chunk in await self.announce(event, message.received_at, parent=message.traceparent, cut=message.cut):
-            await self._chunks.send(chunk, timedelta())
-        if message.blob is not None:
-            await self._large.drop(message.blob)
 
     async def announce(
         self,
@@ -129,23 +77,13 @@ class Intake:
     ) -> list[str]:
         """Note what an event announces, and return a message for each chunk that is not archived yet.
 
-        An event, or a chunk of one, that cannot be archived becomes an incident.
-
-        Parameters
-        ----------
-        event
-            The event's JSON object, in either schema.
-        received_at
-            When it came; now by default.
-        parent
-            The trace that its delivery belongs to.
-        cut
-            Why this is only the head of an event.
+        An event, or a chunk of one, that cannot be archived becomes an incident. `received_at` is now by default,
+        `parent` the trace of its delivery, and `cut` says why this is only the head of an event.
 
         Raises
         ------
         StorageUnavailable
-            Event Grid delivers the event again, so nothing is lost.
+            The event must be taken in again.
         """
         # A publisher's trace (CloudEvents' extension of that name) comes before the platform's for the delivery.
         caused_by = event.get("traceparent")
@@ -158,7 +96,7 @@ class Intake:
             check_event(event, self._resource_id, cut=cut)
             files = parse_recording_files(event, received_at)
         except InvalidEvent as error:
-            await self._refuse(event, error, cut=cut is not None)
+            await self._refuse(event, error, **({"cut": True} if cut is not None else {}))
             return []
         with log.fields(recordingId=files.recording_id, callId=files.call_id, eventId=files.event_id):
             refused = {chunk.document_id: fault for chunk in files.chunks if (fault := self._untrusted(chunk))}
@@ -234,23 +172,5 @@ class Intake:
             traceparent=telemetry.traceparent(),
         )
 
-    async def _refuse(
-        self, event: Mapping[str, Any], error: ArchiverError, documents: list[str] | None = None, *, cut: bool = False
-    ) -> None:
-        """Report an event that cannot be archived, or only those of its `documents`."""
-        identifier, kept = limits.identifier_of(event), limits.evidence_of(event)
-        log.error("event.refused", eventId=identifier, documents=len(documents or ()) or None, reason=str(error))
-        await self._incidents.report(
-            Incident(
-                kind=IncidentKind.EVENT,
-                identifier=identifier,
-                reason=str(error),
-                error=type(error).__name__,
-                expires_at=self._now() + self._retention,
-                evidence={
-                    **({"documents": documents} if documents else {}),
-                    **({"cut": True} if cut or kept is not event else {}),
-                    "event": kept,
-                },
-            )
-        )
+    async def _refuse(self, event: Mapping[str, Any], error: ArchiverError, **marks: Any) -> None:
+        await self._incidents.refuse_event(event, error, expires_at=self._now() + self._retention, **marks)

@@ -19,20 +19,11 @@ if TYPE_CHECKING:
 
 
 async def event_message(event: Mapping[str, Any], now: datetime, large: Callable[[], LargeEvents]) -> str:
-    """Return the queue message for an event.
-
-    Parameters
-    ----------
-    event
-        The event's JSON object, in either schema.
-    now
-        When it was received.
-    large
-        Keeps an event that is too large for a message.
+    """Return the queue message for an event that is received `now`; `large` keeps one too large for a message.
 
     Raises
     ------
-    StorageUnavailable
+    AzureError
         An event too large for a message could not be kept: it should be delivered again.
     """
     from shared.events.event_message import EventMessage  # noqa: PLC0415 - brings pydantic, and a new instance waits

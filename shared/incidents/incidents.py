@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.core import log, telemetry
+from shared.core import limits, log, telemetry
 from shared.core.azure_errors import storage_errors_translated
 from shared.core.blob_names import chunk_identifier, digest, safe_name
 from shared.core.errors import Retryable
@@ -24,7 +24,7 @@ from shared.storage.ledger import best_effort
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from shared.core.errors import InvalidEvent, ManifestUnreadable
+    from shared.core.errors import ArchiverError, InvalidEvent, ManifestUnreadable
     from shared.events.chunk_message import ChunkMessage
     from shared.incidents.evidence_blobs import EvidenceBlobs
     from shared.storage.claims import Claims
@@ -176,6 +176,22 @@ class Incidents:
             await best_effort(self._claims.amend(_PARTITION, incident.key, **changes))
         await self._report(row, None if is_settled else known.get(_REPORTED_AS))
 
+    async def refuse_event(
+        self, event: Mapping[str, Any], error: ArchiverError, *, expires_at: datetime | None = None, **marks: Any
+    ) -> None:
+        """Report a refused event; `marks` are kept with it: the `documents` at fault, `cut` where only its head is."""
+        identifier, kept = limits.identifier_of(event), limits.evidence_of(event)
+        count = len(marks.get("documents", ())) or None
+        log.error("event.refused", eventId=identifier, documents=count, reason=str(error))
+        evidence = {**marks, **({} if kept is event else {"cut": True}), "event": kept}
+        kind, name = IncidentKind.EVENT, type(error).__name__
+        await self.report(
+            Incident(
+                kind=kind, identifier=identifier, reason=str(error), error=name, expires_at=expires_at,
+                evidence=evidence,
+            )
+        )  # fmt: skip
+
     def has_grown(self, row: Mapping[str, Any]) -> bool:
         """Whether an incident is on the list and was not reported at its present severity yet."""
         return not row.get("settledAt") and _is_more_severe(self.level(row), row.get(_REPORTED_AS))
@@ -297,7 +313,7 @@ class Incidents:
 
     def level(self, row: Mapping[str, Any]) -> Severity:
         """Return the present severity of an incident."""
-        return severity(self._left(row))
+        return severity(IncidentKind(row["kind"]), self._left(row))
 
     def _is_recent(self, at: str | None) -> bool:
         return at is not None and self._now() - datetime.fromisoformat(at) < _CRASHED_AFTER

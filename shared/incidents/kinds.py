@@ -89,6 +89,8 @@ class KindFacts:
         How long every sweep checks whether it is resolved.
     looked_at_for_good
         Whether the hourly check never ends.
+    without_deadline
+        Its severity where it is not known when the source expires; with a deadline, the time left decides.
     """
 
     meaning: str
@@ -98,6 +100,7 @@ class KindFacts:
     found_by_every_sweep: bool = False
     look: Look = Look.UNTIL_EXPIRY
     looked_at_for_good: bool = False
+    without_deadline: Severity = Severity.WARNING
 
 
 KINDS: Mapping[IncidentKind, KindFacts] = {
@@ -146,11 +149,11 @@ _STEPS = (
 )
 
 
-def severity(time_left: timedelta | None) -> Severity:
+def severity(kind: IncidentKind, time_left: timedelta | None) -> Severity:
     """Return how urgent an incident is with this much time until the source expires.
 
-    More than 12 hours: notice. Up to 12, or not known: warning. Up to 4: urgent. Up to 1, or over: critical.
+    More than 12 hours: notice. Up to 12: warning. Up to 4: urgent. Up to 1, or over: critical. Not known: its kind's.
     """
     if time_left is None:
-        return Severity.WARNING
+        return KINDS[kind].without_deadline
     return next((level for limit, level in _STEPS if time_left <= limit), Severity.NOTICE)

@@ -118,7 +118,7 @@ class AutoRecord:
                 check_event(event, self._resource_id)
                 call = parse_call(event, self._now())
             except InvalidEvent as error:
-                await self._refuse(event, error)
+                await self._incidents.refuse_event(event, error)
                 return
             with log.fields(serverCallId=call.server_call_id, eventId=call.event_id):
                 if call.change is CallChange.ENDED:
@@ -212,18 +212,5 @@ class AutoRecord:
                 reason=f"rule {decision.rule} wants this call recorded, and {detail}; {by_hand(call.server_call_id)}",
                 error=ServiceError.__name__,
                 evidence={"serverCallId": call.server_call_id, "event": limits.evidence_of(event)},
-            )
-        )
-
-    async def _refuse(self, event: Mapping[str, Any], error: InvalidEvent) -> None:
-        identifier = limits.identifier_of(event)
-        log.error("event.refused", eventId=identifier, reason=str(error))
-        await self._incidents.report(
-            Incident(
-                kind=IncidentKind.EVENT,
-                identifier=identifier,
-                reason=str(error),
-                error=type(error).__name__,
-                evidence={"event": limits.evidence_of(event)},
             )
         )

@@ -22,7 +22,6 @@ from local.provisioning import (
     CHUNK_QUEUE,
     DEAD_LETTER_CONTAINER,
     EVENT_QUEUE,
-    OPERATIONS_CONTAINER,
 )
 from local.stack import ARCHIVE_TOPIC, Stack, StackOptions
 from shared.archiving.intake import Intake
@@ -31,10 +30,8 @@ from shared.incidents.evidence_blobs import EvidenceBlobs
 from shared.incidents.incidents import Incidents
 from shared.recordings.acs_client import AcsClient
 from shared.storage.archive import Archive
-from shared.storage.blobs import Blobs
 from shared.storage.claims import Claims
 from shared.storage.dead_letters import DeadLetters
-from shared.storage.large_events import LargeEvents
 from shared.storage.ledger import TABLE, Ledger
 from shared.storage.message_queue import MessageQueue
 from shared.storage.table import Table
@@ -185,9 +182,6 @@ class Arena:
                     archive,
                     ledger,
                     incidents,
-                    events=MessageQueue(queues, EVENT_QUEUE),
-                    chunks=MessageQueue(queues, CHUNK_QUEUE),
-                    large=LargeEvents(Blobs(blobs.get_container_client(OPERATIONS_CONTAINER))),
                     origins=origins,
                     retention=RETENTION,
                     now=now,

@@ -26,6 +26,7 @@ from local.clock import Clock
 from shared.archiving.chunk_archiver import ChunkArchiver
 from shared.archiving.chunk_files import ChunkFiles
 from shared.archiving.chunk_retries import ChunkRetries
+from shared.archiving.event_worker import EventWorker
 from shared.archiving.intake import Intake
 from shared.archiving.webhook import event_message
 from shared.core.blob_names import safe_name
@@ -94,6 +95,7 @@ class Parts:
     letters: DeadLetters
     incidents: Incidents
     intake: Intake
+    event_worker: EventWorker
     chunk_archiver: ChunkArchiver
     recovery: RecoveryParts
     moved: timedelta = field(default_factory=timedelta)
@@ -140,7 +142,7 @@ class Parts:
 
     async def deliver(self, event: dict[str, Any]) -> None:
         """What Event Grid, the webhook and the queue of events do."""
-        await self.intake.take(await event_message(event, self.now(), lambda: self.large))
+        await self.event_worker.take(await event_message(event, self.now(), lambda: self.large))
 
     async def live(self, time: timedelta) -> None:
         """Let time pass: messages are handled when they are due, and a sweep comes every five minutes."""
@@ -150,7 +152,7 @@ class Parts:
             until = min(sweep_at, end)
             if (event := self.events.take(until)) is not None:
                 self._move_to(event[0])
-                await self.intake.take(event[1])
+                await self.event_worker.take(event[1])
             elif (taken := self.queue.take(until)) is not None:
                 self._move_to(taken[0])
                 await self.chunk_archiver.take(taken[1])
@@ -226,12 +228,12 @@ async def archive_parts(azurite: Azurite, media: Path) -> AsyncIterator[Parts]:
             archive,
             ledger,
             incidents,
-            events=cast("MessageQueue", events),
-            chunks=cast("MessageQueue", queue),
-            large=large,
             origins=origins,
             retention=RETENTION,
             now=now,
+        )
+        worker = EventWorker(
+            intake, incidents, events=cast("MessageQueue", events), chunks=cast("MessageQueue", queue), large=large
         )
         poison, letters = MessageQueue(queues, f"poison-{unique}"), DeadLetters(dead_letters)
         waiting: Any = queue
@@ -256,7 +258,7 @@ async def archive_parts(azurite: Azurite, media: Path) -> AsyncIterator[Parts]:
         )
         yield Parts(
             acs, container, dead_letters, poison, queue, events, large, archive,
-            table, ledger, claims, letters, incidents, intake,
+            table, ledger, claims, letters, incidents, intake, worker,
             archiver, recovery,
         )  # fmt: skip
 

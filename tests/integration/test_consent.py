@@ -200,10 +200,7 @@ def intake_of(container: ContainerClient, ledger: Ledger) -> Intake:
     archived = Archive(container)
     origins = TrustedOrigins(("http://127.0.0.1:*",))
     incidents = Incidents(EvidenceBlobs(archived.blobs), Claims(ledger.table))
-    unused: Any = None
-    return Intake(
-        archived, ledger, incidents, events=unused, chunks=unused, large=unused, origins=origins, retention=DAY
-    )
+    return Intake(archived, ledger, incidents, origins=origins, retention=DAY)
 
 
 async def consent_in_manifest(container: ContainerClient, recording: str) -> str:

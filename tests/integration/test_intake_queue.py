@@ -68,7 +68,7 @@ async def test_the_tries_get_rarer_and_do_not_end(parts: Parts, monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr(parts.archive.blobs, "put_once", away)
         for tries, delay in ((0, 30), (1, 60), (4, 480), (5, 900), (500, 900)):
-            await parts.intake.take(message.model_copy(update={"tries": tries}).to_json())
+            await parts.event_worker.take(message.model_copy(update={"tries": tries}).to_json())
             due, _, body = parts.events.messages.pop()
             assert round((due - parts.now()).total_seconds()) == delay
             assert EventMessage.from_json(body).tries == tries + 1
@@ -115,7 +115,7 @@ async def test_where_the_message_cannot_be_sent_again_the_platform_has_to_try(
         patch.setattr(parts.archive.blobs, "put_once", away)
         patch.setattr(parts.events, "send", away)
         with pytest.raises((ServiceRequestError, StorageUnavailable)):
-            await parts.intake.take(message.to_json())
+            await parts.event_worker.take(message.to_json())
 
 
 async def test_an_event_too_large_for_a_message_is_taken_in_and_its_blob_dropped(parts: Parts) -> None:
@@ -123,8 +123,8 @@ async def test_an_event_too_large_for_a_message_is_taken_in_and_its_blob_dropped
     event = parts.event(truth) | {"extra": "x" * 50_000}
     body = await event_message(event, parts.now(), lambda: parts.large)
     assert len(body) < 1000
-    await parts.intake.take(body)
-    await parts.intake.take(body)
+    await parts.event_worker.take(body)
+    await parts.event_worker.take(body)
     await parts.live(MINUTE)
     assert await is_archived(parts, truth)
     name = EventMessage.from_json(body).blob
@@ -160,7 +160,7 @@ async def _never(*_: object, **__: object) -> AsyncIterator[dict[str, Any]]:
 
 async def test_a_message_that_cannot_be_read_is_one_incident(parts: Parts) -> None:
     for _ in range(3):
-        await parts.intake.take("no event")
+        await parts.event_worker.take("no event")
     [incident] = [found for found in await parts.findings() if found["kind"] == "message"]
     assert "holds no event" in incident["reason"]
     await parts.incidents.settle(incident["id"])

@@ -74,6 +74,9 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     return min(max(seconds, 0.0), _MOST_SECONDS)
 
 
+LAST_TRY = timedelta(minutes=30)
+"""How long before the deadline a chunk is tried, whatever the other side asks for: a Retry-After can outlast it."""
+
 FIRST_EVENT_DELAY = timedelta(seconds=30)
 """How long an event waits after the first time that it could not be taken in."""
 
@@ -90,8 +93,8 @@ def delay_after(
     """Return how long to wait after a failed try.
 
     The delay doubles with each try, with a random part, so that chunks that failed together are not retried together.
-    It is at most half of the time left, so that tries go on until the deadline. Only a Retry-After can be longer, up
-    to the longest time that a queue hides a message.
+    It is at most half of the time left, so that tries go on until the deadline. Only a Retry-After can be longer: up
+    to half an hour before the deadline, and to the longest time that a queue hides a message.
 
     Parameters
     ----------
@@ -109,7 +112,8 @@ def delay_after(
     doubled: timedelta = min(first * _growth(tries), LONGEST)
     grown = doubled * (0.75 + random() / 2)
     bounded = min(grown, max(time_left / 2, min(SHORTEST_NEAR_DEADLINE, grown)))
-    return max(bounded, timedelta(seconds=min(retry_after or 0, LONGEST_QUEUED.total_seconds())))
+    asked = timedelta(seconds=min(retry_after or 0, LONGEST_QUEUED.total_seconds()))
+    return max(bounded, min(asked, max(time_left / 2, time_left - LAST_TRY)))
 
 
 def _growth(failures: int) -> int:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.core.retry_policy import LONGEST, LONGEST_QUEUED, Backoff, delay_after, retry_after
+from shared.core.retry_policy import LAST_TRY, LONGEST, LONGEST_QUEUED, Backoff, delay_after, retry_after
 
 FIRST = timedelta(seconds=15)
 DAY = timedelta(hours=24)
@@ -22,6 +22,19 @@ def delay(tries: int, *, time_left: timedelta = DAY, retry_after: float | None =
 def test_the_delay_doubles_up_to_a_limit() -> None:
     assert [delay(tries).total_seconds() for tries in (1, 2, 3, 4)] == [15, 30, 60, 120]
     assert delay(50) == LONGEST
+
+
+@given(st.integers(1, 30), st.floats(0, 1), st.floats(0, 1e9), st.floats(120, 90_000))
+def test_no_retry_after_outlasts_the_source(tries: int, by: float, asked: float, left: float) -> None:
+    time_left = timedelta(seconds=left)
+    waits = delay(tries, by=by, retry_after=asked, time_left=time_left)
+    assert waits < time_left
+    assert waits >= min(timedelta(seconds=min(asked, 1e6)), time_left - LAST_TRY, time_left / 2)
+
+
+def test_a_retry_after_beyond_the_deadline_leaves_half_an_hour() -> None:
+    assert delay(1, retry_after=90_000, time_left=timedelta(hours=20)) == timedelta(hours=19, minutes=30)
+    assert delay(1, retry_after=90_000, time_left=timedelta(minutes=40)) == timedelta(minutes=20)
 
 
 @given(st.integers(1, 10_000), chance)
@@ -53,7 +66,7 @@ def test_a_chunk_is_tried_many_times_before_its_source_expires(by: float) -> Non
 
 @pytest.mark.parametrize("asked", [700_000.0, 1e10])
 def test_a_delay_is_never_longer_than_a_queue_takes(asked: float) -> None:
-    assert delay(1, retry_after=asked) == LONGEST_QUEUED
+    assert delay(1, retry_after=asked, time_left=timedelta.max) == LONGEST_QUEUED
 
 
 def test_delays_in_place_double_until_the_retries_are_used_up() -> None:

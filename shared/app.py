@@ -11,7 +11,6 @@ import logging
 import os
 from datetime import timedelta
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from shared.config.settings import Settings
@@ -57,9 +56,6 @@ if TYPE_CHECKING:
     from shared.storage.message_queue import MessageQueue
     from shared.storage.places import RecordingPlaces
     from shared.storage.table import Table
-
-ROOT = Path(__file__).resolve().parents[1]
-"""The folder of function_app.py."""
 
 QUEUE = "recording-chunks"
 """The queue between the event and the copy; one message a chunk."""
@@ -476,10 +472,12 @@ def _policy(environment: Mapping[str, str]) -> tuple[Policy | None, list[str]]:
     auto_record = environment.get("AUTO_RECORD", "").strip() or "off"
     if auto_record == "off":
         return None, []  # without the import, which takes time
+    from pathlib import Path
+
     from shared.recordings.policy import policy_of
 
     require_consent = environment.get("REQUIRE_CONSENT", "").strip().lower() == "true"
-    return policy_of(auto_record, ROOT, require_consent=require_consent)
+    return policy_of(auto_record, Path(__file__).resolve().parents[1], require_consent=require_consent)
 
 
 @lru_cache(maxsize=1)
